@@ -1,0 +1,58 @@
+"""Conditions on a host's attributes, with the sentence that explains a refusal.
+
+One implementation serves the allocator (which hosts can help a demand), the `coding` planner and `offerer why`.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from offerer.errors import InvalidInput
+
+OPERATORS = ("==", "!=", "in", "not in", "=~", "!~")
+
+
+class Constraint(NamedTuple):
+    """``attribute operator values``; the attribute ``host`` is the host's name.
+
+    A missing attribute satisfies only the negative operators. ``=~`` matches the whole value.
+    """
+
+    attribute: str
+    operator: str
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        if self.operator in ("in", "not in"):
+            return f"{self.attribute} {self.operator} [{', '.join(self.values)}]"
+        return f"{self.attribute} {self.operator} {self.values[0]}"
+
+    def matches(self, host: str, attributes: Mapping[str, str]) -> bool:
+        """Whether a host of this name and these attributes satisfies the condition."""
+        value = host if self.attribute == "host" else attributes.get(self.attribute)
+        if self.operator in ("==", "in"):
+            return value in self.values
+        if self.operator in ("!=", "not in"):
+            return value not in self.values
+        found = value is not None and _compiled(self.values[0]).fullmatch(value) is not None
+        return found == (self.operator == "=~")
+
+
+def check_constraint(constraint: Constraint) -> Constraint:
+    """The constraint itself, or `InvalidInput` naming what is wrong with it."""
+    if constraint.operator not in OPERATORS:
+        raise InvalidInput(f"constraint {constraint}: {constraint.operator!r} is not one of {', '.join(OPERATORS)}")
+    if not constraint.values or (constraint.operator not in ("in", "not in") and len(constraint.values) != 1):
+        raise InvalidInput(f"constraint on {constraint.attribute!r}: {constraint.operator} takes exactly one value")
+    if constraint.operator in ("=~", "!~"):
+        try:
+            _compiled(constraint.values[0])
+        except re.error as error:
+            raise InvalidInput(f"constraint {constraint}: not a regular expression: {error}") from None
+    return constraint
+
+
+@lru_cache(maxsize=1024)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
