@@ -1,0 +1,68 @@
+"""The `offerer` command: finds its commands in one module per group, and imports only the one that is run."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+import offerer
+from offerer.cli.common import DEFAULT_MASTER, Session, check_address, run_reporting_errors
+
+# Section of the help → module → commands. A command `x` is the attribute `x` of its module, or `x_command` where
+# the bare name would hide a builtin.
+_SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "Services": (
+        "offerer.cli.services",
+        ("push", "up", "update", "down", "status", "ps", "inspect", "history", "logs"),
+    ),
+    "Cluster": ("offerer.cli.cluster", ("hosts", "host", "frameworks", "roles", "role", "offers", "tasks", "events")),
+    "On this machine": ("offerer.cli.dev", ("dev",)),
+}
+_MODULES: Final = {name: module for module, names in _SECTIONS.values() for name in names}
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are needed, and whose errors are one line each."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_MODULES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _MODULES:
+            return None
+        command = getattr(importlib.import_module(_MODULES[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, (_, names) in _SECTIONS.items():
+            commands = [(name, self.get_command(ctx, name)) for name in names]
+            with formatter.section(section):
+                formatter.write_dl([(name, each.get_short_help_str(80)) for name, each in commands if each])
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        options["standalone_mode"] = False
+        run_reporting_errors(lambda: super(Commands, self).main(args, *rest, **options))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--master",
+    envvar="OFFERER_MASTER",
+    default=DEFAULT_MASTER,
+    show_default=True,
+    show_envvar=True,
+    callback=check_address,
+    metavar="HOST:PORT",
+    help="Where the master answers.",
+)
+@click.version_option(offerer.__version__, prog_name="offerer")
+@click.pass_context
+def main(context: click.Context, master: str) -> None:
+    """Share Docker hosts among frameworks, and run services on them."""
+    session = Session(master)
+    context.obj = session
+    context.call_on_close(session.close)

@@ -1,0 +1,176 @@
+"""What commands print: tables (rich on a terminal, aligned text in a pipe, JSON where asked), amounts and ages."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import click
+
+from offerer.resources import Resources, format_bytes, format_cpus, format_ports
+from offerer.types import SECOND, Time
+
+Row = Mapping[str, Any]
+
+_STYLES: Final = {
+    "RUNNING": "green", "active": "green", "FINISHED": "green", "connected": "green",
+    "STAGING": "yellow", "STARTING": "yellow", "KILLING": "yellow", "UNREACHABLE": "yellow",
+    "recovering": "yellow", "unreachable": "yellow", "waiting": "yellow",
+    "FAILED": "red", "ERROR": "red", "DROPPED": "red", "GONE": "red", "away": "red",
+}  # fmt: skip
+_AGES: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+class Column(NamedTuple):
+    """A column of a table: its title, and the key of a row, or a function of a row, that gives the cell."""
+
+    title: str
+    cell: str | Callable[[Row], object]
+    right: bool = False
+    """Whether it is aligned to the right, as numbers are."""
+
+
+def print_json(document: object) -> None:
+    """One JSON document on stdout; what is not JSON becomes a string."""
+    click.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+
+
+def print_table(rows: Sequence[Row], columns: Sequence[Column], *, as_json: bool = False, empty: str = "") -> None:
+    """Print rows as a table, or the rows themselves as JSON. With no rows, `empty` goes to stderr.
+
+    States that people look for (RUNNING, FAILED, …) are coloured on a terminal.
+    """
+    if as_json:
+        print_json(list(rows))
+        return
+    if not rows:
+        if empty:
+            click.echo(empty, err=True)
+        return
+    cells = [[_cell(row, column) for column in columns] for row in rows]
+    if sys.stdout.isatty():
+        _print_rich(cells, columns)
+    else:
+        for line in aligned([[column.title for column in columns], *cells], [column.right for column in columns]):
+            click.echo(line)
+
+
+def aligned(lines: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
+    """Cells padded to columns two blanks apart, one string per line, without trailing blanks."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(right))]
+    return [
+        "  ".join(
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def print_fields(document: Mapping[str, object], *, as_json: bool = False) -> None:
+    """Print one thing as ``name: value`` lines, or as JSON; nested values as indented lines."""
+    if as_json:
+        print_json(document)
+        return
+    for line in _field_lines(document, ""):
+        click.echo(line)
+
+
+def _field_lines(document: Mapping[str, object], indent: str) -> list[str]:
+    width = max((len(key) for key in document), default=0) + 1
+    lines = []
+    for key, value in document.items():
+        if isinstance(value, Mapping) and value:
+            lines += [f"{indent}{key}:", *_field_lines(value, indent + "  ")]
+        elif isinstance(value, list | tuple) and any(isinstance(each, Mapping) for each in value):
+            lines.append(f"{indent}{key}:")
+            for each in value:
+                nested = _field_lines(each, "") if isinstance(each, Mapping) else [str(each)]
+                lines += [f"{indent}{'- ' if i == 0 else '  '}{line}" for i, line in enumerate(nested)]
+        else:
+            lines.append(f"{indent}{(key + ':').ljust(width)} {_text(value)}".rstrip())
+    return lines
+
+
+# -- amounts and ages -----------------------------------------------------------------------------------------
+
+
+def resources_text(resources: Resources) -> str:
+    """``0.5 cpus, 256MiB, ports 31000-31999``; ``-`` for nothing."""
+    parts = [f"{format_cpus(resources.cpus)} cpus"] if resources.cpus else []
+    parts += [format_bytes(resources.memory)] if resources.memory else []
+    parts += [f"{format_bytes(resources.disk)} disk"] if resources.disk else []
+    parts += [f"{resources.gpus} gpus"] if resources.gpus else []
+    parts += [f"{n} {name}" for name, n in resources.counts]
+    if resources.ports:
+        parts.append(f"port{'s' if resources.port_count() > 1 else ''} {format_ports(resources.ports)}")
+    return ", ".join(parts) or "-"
+
+
+def resources_json(resources: Resources) -> dict[str, object]:
+    """For programs: cores as a number, bytes, whole counts, ports as ``"31000-31999,80"``."""
+    amounts: dict[str, object] = {"cpus": resources.cpus / 1000, "memory": resources.memory}
+    if resources.disk:
+        amounts["disk"] = resources.disk
+    if resources.gpus:
+        amounts["gpus"] = resources.gpus
+    amounts.update(resources.counts)
+    if resources.ports:
+        amounts["ports"] = format_ports(resources.ports)
+    return amounts
+
+
+def age(since: Time, now: Time | None = None) -> str:
+    """How long ago, in its largest unit or two: ``5s``, ``12m``, ``3h20m``, ``4d``; ``-`` where it never was."""
+    if not since:
+        return "-"
+    seconds = max(0, (now if now is not None else time.time_ns() // 1000) - since) // SECOND
+    for i, (unit, size) in enumerate(_AGES):
+        if seconds >= size:
+            count, rest = divmod(seconds, size)
+            smaller = f"{rest // _AGES[i + 1][1]}{_AGES[i + 1][0]}" if unit == "h" and rest >= 60 else ""
+            return f"{count}{unit}{smaller}"
+    return "0s"
+
+
+def clock_text(at: Time) -> str:
+    """A time of day in the local time zone, to the millisecond; with the date where it is not today."""
+    seconds, micro = divmod(at, SECOND)
+    local, today = time.localtime(seconds), time.localtime()
+    form = "%H:%M:%S" if local[:3] == today[:3] else "%Y-%m-%d %H:%M:%S"
+    return f"{time.strftime(form, local)}.{micro // 1000:03d}"
+
+
+# -- inside ---------------------------------------------------------------------------------------------------
+
+
+def _cell(row: Row, column: Column) -> str:
+    return _text(row.get(column.cell) if isinstance(column.cell, str) else column.cell(row))
+
+
+def _text(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(each) for each in value) or "-"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={each}" for key, each in value.items()) or "-"
+    return str(value)
+
+
+def _print_rich(cells: Sequence[Sequence[str]], columns: Sequence[Column]) -> None:
+    from rich.console import Console  # here: it takes longer to import than most commands take to run
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+    for line in cells:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in line))
+    Console().print(table)

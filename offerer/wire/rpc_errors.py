@@ -1,0 +1,61 @@
+"""Errors across gRPC: `offerer.errors` on one side, the same class and message on the other.
+
+The status code says roughly what happened, for other people's tools; the class name travels in the trailing
+metadata, so that a `Conflict` of the master is a `Conflict` here, and not mixed up with a failure of gRPC itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+import grpc
+import grpc.aio
+
+from offerer import errors
+
+_HEADER: Final = "offerer-error"
+_MESSAGE_LIMIT: Final = 4000  # a status travels in HTTP/2 headers, of which 8 KiB are allowed
+
+_CODES: Final[dict[type[errors.OffererError], grpc.StatusCode]] = {
+    errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.InvalidSpec: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.IllegalTransition: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.PeerError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.Conflict: grpc.StatusCode.ABORTED,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
+    errors.Replaced: grpc.StatusCode.ALREADY_EXISTS,
+    errors.OffererError: grpc.StatusCode.UNKNOWN,
+}
+_CLASSES: Final = {kind.__name__: kind for kind in _CODES}
+
+
+class NoAnswer(errors.Unavailable):
+    """Nobody answered the call: no connection, or it broke. (`Unavailable` from afar is an answer.)"""
+
+
+async def abort(context: grpc.aio.ServicerContext[object, object], error: errors.OffererError) -> NoReturn:
+    """End this call of a servicer with `error`."""
+    kind = next(kind for kind in type(error).__mro__ if kind in _CODES)
+    await context.abort(_CODES[kind], str(error)[:_MESSAGE_LIMIT], ((_HEADER, kind.__name__),))
+    raise AssertionError("abort returned")  # it always raises; its types do not say so
+
+
+def error_named(name: str, message: str) -> errors.OffererError:
+    """The error of this class name, as in ``CallResult.error``; plain `OffererError` for a name we do not know."""
+    return _CLASSES.get(name, errors.OffererError)(message)
+
+
+def from_rpc(error: grpc.RpcError) -> errors.OffererError:
+    """What a failed call says, as one of ours: `NoAnswer` where it failed on the way."""
+    if not isinstance(error, grpc.aio.AioRpcError | grpc.Call):
+        return NoAnswer(str(error))
+    code, details = error.code(), error.details() or ""
+    for key, value in error.trailing_metadata() or ():
+        if key == _HEADER:
+            return error_named(str(value), details)
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return NoAnswer(details)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return errors.Unavailable("no answer in time")
+    return errors.OffererError(f"{code.name.lower().replace('_', ' ') if code else 'failed'}: {details}")
