@@ -8,12 +8,12 @@ A method may return None for "nothing to do".
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from offerer.constraints import Constraint
-from offerer.ids import DEFAULT_ROLE, OfferId, Role, TaskId
+from offerer.ids import DEFAULT_ROLE, HostId, OfferId, Role, TaskId
 from offerer.resources import Resources
 from offerer.types import SECOND, Offer, TaskInfo, TaskStatus, Time
 
@@ -144,8 +144,12 @@ class Context(Protocol):
     def wake(self) -> None:
         """Have `Framework.on_tick` called soon."""
 
-    def ready(self) -> None:
-        """State is loaded: connect to the master. Plug-ins that do not override `serve` connect at once."""
+    def ready(self, believed: Mapping[TaskId, HostId] | None = None) -> None:
+        """State is loaded: connect to the master. Plug-ins that do not override `serve` connect at once.
+
+        `believed` are tasks alive as far as the plug-in's own records say, each with its host: every one of them
+        that the cluster does not have gets a status that says so (``GONE``, ``DROPPED`` or ``UNREACHABLE``).
+        """
 
     def on_call(self, handler: Callable[[str, dict[str, object]], Awaitable[dict[str, object]]]) -> None:
         """Answer ``offerer`` commands: `handler(method, arguments)` returns the answer or raises `OffererError`."""
