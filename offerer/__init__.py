@@ -8,6 +8,7 @@ Everything that a framework plug-in needs is importable from here; all other mod
 from offerer.constraints import Constraint
 from offerer.containers import ContainerSpec, Mount, PortMapping, check_container
 from offerer.errors import (
+    Compacted,
     Conflict,
     InvalidInput,
     InvalidSpec,
@@ -46,6 +47,7 @@ __all__ = [
     "FOREVER",
     "SECOND",
     "Change",
+    "Compacted",
     "Compare",
     "Conflict",
     "Constraint",

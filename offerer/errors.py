@@ -8,6 +8,7 @@
     ├── IllegalTransition     a task state would move backwards (a bug, or a peer that sends rubbish)
     ├── PeerError             the other end of a stream broke the rules; it is cut off
     ├── Conflict              somebody else changed it first; read again, then retry
+    ├── Compacted             the changes since then are no longer kept; read everything, then watch from there
     ├── NotFound              no such host, framework, task, service
     ├── Unavailable           the master, the engine or the store does not answer now; retry later
     └── Replaced              another process registered under the same name; do not retry
@@ -36,6 +37,10 @@ class PeerError(OffererError):
 
 class Conflict(OffererError):
     """The value changed since it was read. Read again, decide again, retry."""
+
+
+class Compacted(OffererError):
+    """The changes since that revision are no longer kept. Read everything again, then watch from there."""
 
 
 class NotFound(OffererError):

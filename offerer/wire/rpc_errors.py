@@ -22,6 +22,7 @@ _CODES: Final[dict[type[errors.OffererError], grpc.StatusCode]] = {
     errors.IllegalTransition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.PeerError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.Conflict: grpc.StatusCode.ABORTED,
+    errors.Compacted: grpc.StatusCode.OUT_OF_RANGE,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.Replaced: grpc.StatusCode.ALREADY_EXISTS,

@@ -279,7 +279,7 @@ class StoreStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.Range = channel.unary_unary(
+        self.Range = channel.unary_stream(
                 '/offerer.v1.Store/Range',
                 request_serializer=offerer_dot_v1_dot_operator__pb2.RangeRequest.SerializeToString,
                 response_deserializer=offerer_dot_v1_dot_operator__pb2.RangeResponse.FromString,
@@ -301,7 +301,8 @@ class StoreServicer(object):
     """
 
     def Range(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """One reading, in as many messages as its size needs; every message names the same revision.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -321,7 +322,7 @@ class StoreServicer(object):
 
 def add_StoreServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'Range': grpc.unary_unary_rpc_method_handler(
+            'Range': grpc.unary_stream_rpc_method_handler(
                     servicer.Range,
                     request_deserializer=offerer_dot_v1_dot_operator__pb2.RangeRequest.FromString,
                     response_serializer=offerer_dot_v1_dot_operator__pb2.RangeResponse.SerializeToString,
@@ -358,7 +359,7 @@ class Store(object):
             wait_for_ready=None,
             timeout=None,
             metadata=None):
-        return grpc.experimental.unary_unary(request, target, '/offerer.v1.Store/Range',
+        return grpc.experimental.unary_stream(request, target, '/offerer.v1.Store/Range',
             offerer_dot_v1_dot_operator__pb2.RangeRequest.SerializeToString,
             offerer_dot_v1_dot_operator__pb2.RangeResponse.FromString,
             options, channel_credentials,
