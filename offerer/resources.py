@@ -149,15 +149,9 @@ class Resources:
             _minus_up_to_ranges(self.ports, other.ports) if other.ports else self.ports,
         )
 
-    def scaled(self, times: int) -> Resources:
-        """This many times the scalar amounts; ports cannot be multiplied and are left out."""
-        return Resources(
-            self.cpus * times,
-            self.memory * times,
-            self.disk * times,
-            self.gpus * times,
-            tuple((name, n * times) for name, n in self.counts),
-        )
+    def without_ports(self) -> Resources:
+        """Only what can be summed over hosts: every host has the same ports."""
+        return Resources(self.cpus, self.memory, self.disk, self.gpus, self.counts) if self.ports else self
 
     # -- views ------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,193 @@
+"""Tasks: their statuses on the way from the executor to the framework, acknowledgements back, kills."""
+
+from __future__ import annotations
+
+from offerer.core.events import KillRequested, StatusesAcknowledged, TaskStatusesReported
+from offerer.core.outputs import AcknowledgeStatuses, ForwardStatuses, KillTask
+from offerer.core.state import Framework, Host, HostState, State, Task
+from offerer.errors import PeerError
+from offerer.ids import HostId, TaskId
+from offerer.resources import NOTHING
+from offerer.task_states import TRANSITIONS, TaskState
+from offerer.types import Reason, TaskStatus
+
+_MADE_HERE = b"offerer:"
+"""How the uuid of a status begins that the master made: nobody waits for its acknowledgement but the master."""
+
+
+def on_task_statuses_reported(state: State, event: TaskStatusesReported) -> None:
+    """Take each status over, in order; what is older than what is known is acknowledged and dropped."""
+    host = state.hosts.get(event.host_id)
+    if host is None or host.state is not HostState.ACTIVE:
+        raise PeerError(f"host {event.host_id!r} reports statuses but is not registered")
+    tasks = [host.tasks.get((framework_id, status.task_id)) for framework_id, status in event.statuses]
+    for task, (framework_id, status) in zip(tasks, event.statuses, strict=True):
+        if task is None and _lives_elsewhere(state.frameworks.get(framework_id), status.task_id):
+            raise PeerError(f"task {status.task_id!r} of {framework_id!r} is not on host {host.name!r} but on another")
+    stale: list[bytes] = []
+    for task, (_, status) in zip(tasks, event.statuses, strict=True):
+        if task is None:  # ended, handled by its framework and forgotten; the acknowledgement got lost
+            stale.append(status.uuid)
+        elif status.uuid == task.status.uuid and not task.acknowledged and not task.framework.retired:
+            forward(state, task, status)  # sent again
+        elif task.status.state == status.state and not status.state.terminal:
+            _take(state, task, status, stale)
+        elif status.state in TRANSITIONS[task.status.state]:
+            _take(state, task, status, stale)
+        else:
+            stale.append(status.uuid)
+    if stale:
+        state.outputs.append(AcknowledgeStatuses(host.id, stale))
+
+
+def _lives_elsewhere(framework: Framework | None, task_id: TaskId) -> bool:
+    task = framework.tasks.get(task_id) if framework is not None else None
+    return task is not None and not task.state.terminal
+
+
+def _take(state: State, task: Task, status: TaskStatus, stale: list[bytes]) -> None:
+    if task.framework.retired:  # nobody is left to tell
+        stale.append(status.uuid)
+        task.status = status
+        if status.state.terminal:
+            forget(state, task)
+        return
+    if task.status.uuid == status.uuid:  # said before, and handled
+        stale.append(status.uuid)
+        return
+    set_status(state, task, status)
+
+
+def set_status(state: State, task: Task, status: TaskStatus) -> None:
+    """The task has a new status: keep the books, tell the framework."""
+    task.status = status
+    task.acknowledged = False
+    if status.state.terminal:
+        release(state, task)
+    forward(state, task, status)
+
+
+def release(state: State, task: Task) -> None:
+    """Give back what the task held."""
+    if task.claimant is not None and task.host is not None:
+        state.allocator.discharge(task.claimant, task.host, task.resources)
+        task.claimant = None
+
+
+def forward(state: State, task: Task, status: TaskStatus) -> None:
+    """Tell the framework, now or when it registers again."""
+    if status.uuid and status.uuid not in task.uuids:
+        task.uuids.append(status.uuid)
+        state.unacknowledged[status.uuid] = task
+    if task.framework.connected:
+        tell(state, task.framework, status)
+
+
+def tell(state: State, framework: Framework, status: TaskStatus) -> None:
+    """Send a status, in one output with those before it."""
+    last = state.outputs[-1] if state.outputs else None
+    if isinstance(last, ForwardStatuses) and last.framework_id == framework.id:
+        last.statuses.append(status)
+    else:
+        state.outputs.append(ForwardStatuses(framework.id, [status]))
+
+
+def forget(state: State, task: Task) -> None:
+    """The task has ended and its framework knows: nothing of it remains."""
+    release(state, task)
+    for uuid in task.uuids:
+        state.unacknowledged.pop(uuid, None)
+    task_id, framework = task.status.task_id, task.framework
+    if task.host is not None:
+        task.host.tasks.pop((framework.id, task_id), None)
+    framework.tasks.pop(task_id, None)
+    if framework.retired and not framework.tasks:
+        retire_completely(state, framework)
+
+
+def retire_completely(state: State, framework: Framework) -> None:
+    """A framework that stayed away too long has no task left: forget it."""
+    for claimant in framework.claimants.values():
+        state.allocator.remove_claimant(claimant)
+    state.frameworks.pop(framework.id, None)
+
+
+def made_here(
+    state: State, task_id: TaskId, host_id: HostId, task_state: TaskState, reason: Reason, message: str
+) -> TaskStatus:
+    """A status that the master makes itself; a terminal one is kept until acknowledged."""
+    uuid = _MADE_HERE + state.next_id().to_bytes(8, "big") if task_state.terminal else b""
+    return TaskStatus(task_id, task_state, host_id, reason, message, None, state.now, uuid)
+
+
+def drop(state: State, framework: Framework, task_id: TaskId, reason: Reason, message: str) -> None:
+    """A launch that cannot be: never silence. One of a task that lives already is answered with where that is."""
+    task = framework.tasks.get(task_id)
+    if task is not None:
+        answer = task.status._replace(reason=Reason.RECONCILIATION, message="launched before", uuid=b"")
+        return tell(state, framework, answer) if not task.state.terminal else forward(state, task, task.status)
+    status = made_here(state, task_id, HostId(""), TaskState.DROPPED, reason, message)
+    task = Task(framework, None, NOTHING, status)
+    framework.tasks[task_id] = task
+    forward(state, task, status)
+
+
+def answer_unknown(state: State, framework: Framework, task_id: TaskId, host_id: HostId) -> None:
+    """A framework asks about a task that no record speaks of: only its host can know, if there is one."""
+    host = state.hosts.get(host_id)
+    if host is not None and host.state in (HostState.RECOVERING, HostState.UNREACHABLE):
+        host.asked[framework.id, task_id] = None
+    if host is not None and host.state is HostState.RECOVERING:
+        return
+    if host is not None and host.state is HostState.UNREACHABLE:
+        message = f"host {host.name} does not answer"
+        status = made_here(state, task_id, host.id, TaskState.UNREACHABLE, Reason.HOST_UNREACHABLE, message)
+    else:
+        message = "the cluster has no such task" if host is None else f"host {host.name} does not have it"
+        status = made_here(state, task_id, host_id, TaskState.GONE, Reason.RECONCILIATION, message)
+    tell(state, framework, status._replace(uuid=b""))
+
+
+def on_kill_requested(state: State, event: KillRequested) -> None:
+    """Pass it on, or keep it for when the host is back. An unknown task is answered with where it is."""
+    framework = state.framework(event.framework_id)
+    task = framework.tasks.get(event.task_id)
+    if task is None:
+        if not state.recovering:
+            answer_unknown(state, framework, event.task_id, HostId(""))
+        return
+    if task.state.terminal:
+        forward(state, task, task.status)
+        return
+    task.killed = True
+    task.kill_grace = event.grace
+    send_kill(state, task)
+
+
+def send_kill(state: State, task: Task) -> None:
+    """Tell the executor, if it is there."""
+    host = task.host
+    if host is not None and host.state is HostState.ACTIVE:
+        state.outputs.append(KillTask(host.id, task.framework.id, task.status.task_id, task.kill_grace))
+
+
+def on_statuses_acknowledged(state: State, event: StatusesAcknowledged) -> None:
+    """Let executors forget what frameworks have handled. One acknowledgement covers the task's earlier statuses."""
+    per_host: dict[Host, list[bytes]] = {}
+    for uuid in event.uuids:
+        task = state.unacknowledged.get(uuid)
+        if task is None or task.framework.id != event.framework_id:
+            continue  # acknowledged before, or somebody else's
+        position = task.uuids.index(uuid) + 1
+        covered, task.uuids = task.uuids[:position], task.uuids[position:]
+        for each in covered:
+            del state.unacknowledged[each]
+            if task.host is not None and not each.startswith(_MADE_HERE):
+                per_host.setdefault(task.host, []).append(each)
+        if uuid == task.status.uuid:
+            task.acknowledged = True
+            if task.state.terminal:
+                forget(state, task)
+    for host, uuids in per_host.items():
+        if host.state is HostState.ACTIVE:
+            state.outputs.append(AcknowledgeStatuses(host.id, uuids))
