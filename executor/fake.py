@@ -1,0 +1,165 @@
+"""A runtime that runs nothing, for tests, benchmarks and the simulator. Everything happens at once unless the spec's
+labels say otherwise:
+
+=================== =================================================================
+``fake.start_after``  seconds until it is started
+``fake.start_fails``  it cannot be started, with this message
+``fake.run_for``      seconds after which it ends by itself (otherwise never)
+``fake.exit_code``    what it ends with then; 0 without
+``fake.ignores_stop`` any value: only SIGKILL ends it
+=================== =================================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncGenerator, Callable, Collection
+from typing import Protocol
+
+from executor.records import (
+    DONE,
+    Adopted,
+    Done,
+    Event,
+    Exited,
+    Lost,
+    Operation,
+    Outcome,
+    Signal,
+    Start,
+    Task,
+    TaskKey,
+    Verdict,
+)
+from executor.runtime import LogChunk, LogOptions
+from executor.spec import Host
+from offerer.errors import NotFound
+from offerer.types import Reason
+
+
+class Timer(Protocol):
+    """What `call_later` returns."""
+
+    def cancel(self) -> None:
+        """Do not call."""
+
+
+CallLater = Callable[[float, Callable[[], None]], Timer]
+
+
+class FakeRuntime:
+    """See the module. `call_later(seconds, callback)` is the event loop's unless given, for virtual time."""
+
+    name = "fake"
+    creates = False
+    durable = False
+
+    def __init__(self, call_later: CallLater | None = None) -> None:
+        self._call_later = call_later
+        self._running: dict[TaskKey, Task] = {}
+        self._timers: dict[TaskKey, Timer] = {}
+        self._on_event: Callable[[Event], None] = lambda event: None
+
+    async def open(self, host: Host, on_event: Callable[[Event], None]) -> list[Adopted]:
+        """Nothing outlives the process, so there is never anything to adopt."""
+        self._on_event = on_event
+        if self._call_later is None:
+            self._call_later = asyncio.get_running_loop().call_later
+        return []
+
+    def submit(self, operation: Operation, done: Done) -> None:
+        """Carry it out, at once unless the labels want it otherwise."""
+        task = operation.task
+        if type(operation) is Start:
+            if task.spec.labels:
+                self._start_as_scripted(task, lambda outcome: done(operation, outcome))
+            else:
+                self._running[task.key] = task
+                done(operation, DONE)
+        elif type(operation) is Signal:
+            done(operation, DONE)
+            self._signal(task, operation.signal)
+        else:
+            done(operation, DONE)
+
+    def end(self, key: TaskKey, exit_code: int, *, out_of_memory: bool = False) -> None:
+        """Let a running task end by itself now."""
+        if self._running.pop(key, None) is not None:
+            self._cancel(key)
+            self._on_event(Exited(key, exit_code, out_of_memory))
+
+    def lose(self, key: TaskKey) -> None:
+        """Let a running task vanish now, as if somebody had removed its container."""
+        if self._running.pop(key, None) is not None:
+            self._cancel(key)
+            self._on_event(Lost(key, "the container was removed by somebody else"))
+
+    async def logs(self, key: TaskKey, options: LogOptions) -> AsyncGenerator[LogChunk, None]:
+        """One line that says that there is nothing to see."""
+        self._check(key)
+        yield LogChunk(False, f"{key[1]}: the fake runtime runs nothing\n".encode())
+
+    async def inspect(self, key: TaskKey) -> bytes:
+        """The spec."""
+        task = self._check(key)
+        return json.dumps({"runtime": "fake", "spec": json.loads(task.spec.to_bytes())}).encode()
+
+    async def sweep(self, held: Collection[TaskKey]) -> set[TaskKey]:
+        """Nothing is ever left of what ended."""
+        return set(self._running)
+
+    async def close(self) -> None:
+        """Everything ends with the process."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        self._running.clear()
+
+    def _check(self, key: TaskKey) -> Task:
+        if key not in self._running:
+            raise NotFound(f"task {key[1]} of {key[0]} does not run here")
+        return self._running[key]
+
+    def _start_as_scripted(self, task: Task, done: Callable[[Outcome], None]) -> None:
+        labels = task.spec.labels
+        try:
+            delay = float(labels.get("fake.start_after", "0"))
+            run_for = float(labels["fake.run_for"]) if "fake.run_for" in labels else None
+            exit_code = int(labels.get("fake.exit_code", "0"))
+        except ValueError as error:
+            done(Outcome(Verdict.FAILED, Reason.INVALID_SPEC, f"spec.labels of the fake runtime: {error}"))
+            return
+
+        def start() -> None:
+            if "fake.start_fails" in labels:
+                done(Outcome(Verdict.FAILED, Reason.START_FAILED, labels["fake.start_fails"]))
+                return
+            self._running[task.key] = task
+            done(DONE)
+            if run_for is not None and task.key in self._running:
+                self._after(run_for, task.key, lambda: self.end(task.key, exit_code))
+
+        if delay:
+            self._after(delay, task.key, start)
+        else:
+            start()
+
+    def _signal(self, task: Task, name: str) -> None:
+        if name == "SIGKILL" or "fake.ignores_stop" not in task.spec.labels:
+            self.end(task.key, 128 + signal.Signals[name])
+
+    def _after(self, seconds: float, key: TaskKey, callback: Callable[[], None]) -> None:
+        assert self._call_later is not None, "open() first"
+
+        def fire() -> None:
+            self._timers.pop(key, None)
+            callback()
+
+        self._timers[key] = self._call_later(seconds, fire)
+
+    def _cancel(self, key: TaskKey) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()

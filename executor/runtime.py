@@ -1,0 +1,103 @@
+"""What the executor needs of whatever runs its tasks: the protocol of `docker`, `process` and `fake`.
+
+All calls come from the event loop's thread, and all callbacks are made there. An operation may be completed within
+`submit` itself (the fake one does: no thread, no loop turn) or later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+from executor.records import Adopted, Done, Event, Operation, TaskKey
+from executor.spec import Host
+from offerer.errors import InvalidInput
+from offerer.types import SECOND, Time
+
+RUNTIMES: Final = ("docker", "process", "fake")
+
+
+class LogOptions(NamedTuple):
+    """Which part of a task's output is wanted."""
+
+    follow: bool = False
+    tail: int | None = None
+    """The last so many lines; None is all."""
+    timestamps: bool = False
+
+
+class LogChunk(NamedTuple):
+    """A piece of a task's output, as it comes: not necessarily whole lines."""
+
+    stderr: bool
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what is left of ended tasks stays: the last so many of each group, and none older than that."""
+
+    keep_last: int = 10
+    keep_for: Time = 3 * 24 * 3600 * SECOND
+
+
+DEFAULT_RETENTION: Final = Retention()
+
+
+class Runtime(Protocol):
+    """Runs tasks on this host."""
+
+    name: str
+    creates: bool
+    """Whether creating is an operation of its own, before starting; without, `Create` and `Pull` never come."""
+    durable: bool
+    """Whether tasks outlive this process, so that another one can adopt them."""
+
+    async def open(self, host: Host, on_event: Callable[[Event], None]) -> list[Adopted]:
+        """Begin to work, and say what tasks of this host there are already. Raises `Unavailable`."""
+
+    def submit(self, operation: Operation, done: Done) -> None:
+        """Carry this out and call `done(operation, outcome)`, once."""
+
+    def logs(self, key: TaskKey, options: LogOptions) -> AsyncGenerator[LogChunk, None]:
+        """The output of a task, ended ones included. Raises `NotFound`, `InvalidInput` or `Unavailable`."""
+
+    async def inspect(self, key: TaskKey) -> bytes:
+        """All that is known of a task's container, as JSON. Raises `NotFound` or `Unavailable`."""
+
+    async def sweep(self, held: Collection[TaskKey]) -> set[TaskKey]:
+        """Remove what retention says of all tasks but `held`; return those of which something is still there."""
+
+    async def close(self) -> None:
+        """Stop working. Tasks of a durable runtime run on."""
+
+
+def make_runtime(
+    name: str,
+    *,
+    state_dir: Path | None = None,
+    docker_host: str = "",
+    parallel: int = 8,
+    retention: Retention = DEFAULT_RETENTION,
+) -> Runtime:
+    """The runtime of this name. `state_dir` is where ``process`` keeps what it runs; ``docker`` needs none.
+
+    Modules are imported when asked for: an executor of processes does not load the Docker SDK.
+    """
+    if name == "docker":
+        from executor.docker import DockerRuntime
+
+        return DockerRuntime(docker_host, parallel=parallel, retention=retention)
+    if name == "process":
+        from executor.process import ProcessRuntime
+
+        if state_dir is None:
+            raise InvalidInput("runtime process: it needs a state directory")
+        return ProcessRuntime(state_dir / "tasks", parallel=parallel, retention=retention)
+    if name == "fake":
+        from executor.fake import FakeRuntime
+
+        return FakeRuntime()
+    raise InvalidInput(f"runtime: {name!r} is not one of {', '.join(RUNTIMES)}")
