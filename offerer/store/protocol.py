@@ -60,7 +60,7 @@ class Store(Protocol):
         """Make all changes at one revision, durably, and return it. Raises `Conflict` where a comparison fails."""
 
     def watch(self, prefix: str, after: int) -> AsyncIterator[list[Change]]:
-        """Every change under `prefix` later than revision `after`, in order, in batches of whole revisions, without end.
+        """Every change under `prefix` later than revision `after`, in order, in whole revisions, without end.
 
         Raises `Compacted` where some of these changes are no longer kept.
         """
