@@ -1,1 +1,165 @@
-""""""
+"""The `coding` framework: long-running services, described in YAML, kept running where they may run.
+
+The decisions are made by `frameworks.coding.planner`, which is pure. This module is the part that touches the store:
+it loads what was left, writes what the planner has noted, and watches for revisions that other tools put there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from frameworks.coding.api import Api
+from frameworks.coding.planner import Planner
+from frameworks.coding.pushes import check_written
+from frameworks.coding.revisions import PREFIX as REVISIONS
+from frameworks.coding.revisions import read_revision
+from frameworks.coding.state import TASKS, UPDATES, State
+from offerer import (
+    Change,
+    Conflict,
+    Context,
+    Decisions,
+    Framework,
+    InvalidInput,
+    Offer,
+    OfferId,
+    TaskStatus,
+    Time,
+    Unavailable,
+)
+
+__all__ = ["Coding"]
+
+_RETRY: Final = 1.0  # seconds between tries while the store does not answer
+_log = logging.getLogger(__name__)
+
+
+class Coding(Framework):
+    """Runs services. See ``docs/SERVICES.md`` for the file format and the commands."""
+
+    name = "coding"
+
+    def __init__(self) -> None:
+        self._state = State()
+        self._planner = Planner(self._state)
+        self._dirty = asyncio.Event()
+        self._saved = asyncio.Condition()
+
+    # -- the pure part --
+
+    def on_registered(self, now: Time, tasks: Sequence[TaskStatus]) -> Decisions:
+        """All tasks the cluster has of us; those we believe in and it does not have get a status each."""
+        return self._noting(self._planner.registered(now, tasks))
+
+    def on_offers(self, now: Time, offers: Sequence[Offer]) -> Decisions:
+        """Place what waits."""
+        return self._noting(self._planner.offered(now, offers))
+
+    def on_rescinded(self, now: Time, offers: Sequence[OfferId]) -> Decisions:
+        """Forget offers, and what was placed on them."""
+        return self._noting(self._planner.rescinded(now, offers))
+
+    def on_statuses(self, now: Time, statuses: Sequence[TaskStatus]) -> Decisions:
+        """Follow what became of tasks."""
+        return self._noting(self._planner.statuses(now, statuses))
+
+    def on_tick(self, now: Time) -> Decisions:
+        """Something became safe in the store, something else is wanted, or a back-off ended."""
+        return self._noting(self._planner.plan(now))
+
+    def _noting(self, decisions: Decisions) -> Decisions:
+        """Have whatever was noted on the way written to the store."""
+        if not self._state.journal.empty:
+            self._dirty.set()
+        return decisions
+
+    # -- the store --
+
+    async def serve(self, context: Context) -> None:
+        """Load the state, then keep the store up to date and answer calls until the end."""
+        revision = await self._load(context)
+        context.on_call(Api(self._state, context, self._save).handle)
+        context.ready(self._state.believed())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._write(context), name="coding: write to the store")
+            group.create_task(self._watch(context, revision), name="coding: watch the store")
+
+    async def _load(self, context: Context) -> int:
+        while True:
+            try:
+                revisions, at = await context.store.range(REVISIONS)
+                tasks, _ = await context.store.range(TASKS)
+                updates, _ = await context.store.range(UPDATES)
+            except Unavailable as error:
+                _log.warning("cannot load the services yet: %s", error)
+                await asyncio.sleep(_RETRY)
+                continue
+            self._state.load([*revisions, *tasks, *updates], context.now())
+            for problem in self._state.problems.values():
+                _log.warning("left out: %s", problem)
+            return at
+
+    async def _write(self, context: Context) -> None:
+        """Write what is noted, all of it at once, again and again."""
+        journal = self._state.journal
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            changes = journal.take()
+            try:
+                if changes:
+                    await context.store.transact(changes)
+            except (Unavailable, Conflict) as error:
+                _log.warning("cannot write to the store yet: %s", error)
+                journal.failed()
+                self._dirty.set()
+                await asyncio.sleep(_RETRY)
+                continue
+            journal.saved()
+            context.wake()
+            async with self._saved:
+                self._saved.notify_all()
+
+    async def _save(self) -> None:
+        """Wait until everything noted so far is safe."""
+        self._dirty.set()
+        async with self._saved:
+            await self._saved.wait_for(lambda: self._state.journal.empty)
+
+    async def _watch(self, context: Context, after: int) -> None:
+        """Take in revisions that another tool puts into the store, as if they had been pushed."""
+        while True:
+            try:
+                async for changes in context.store.watch(REVISIONS, after):
+                    for change in changes:
+                        after = max(after, change.revision)
+                        self._take_in(change, context.now())
+                    context.wake()
+            except Unavailable as error:
+                _log.warning("cannot watch the store now: %s", error)
+            await asyncio.sleep(_RETRY)
+
+    def _take_in(self, change: Change, now: Time) -> None:
+        """One entry under ``revisions/``: ours, seen again; a new one; or one that is reported as wrong."""
+        self._state.problems.pop(change.key, None)
+        if change.value is None:
+            return
+        self._state.note_number(change.key)
+        try:
+            revision = read_revision(change.key, change.value, now)
+            known = self._state.revisions.get(revision.service, {}).get(revision.number)
+            if known is not None:
+                if known.content() != revision.content():
+                    raise InvalidInput(f"{change.key}: a revision never changes; put the next number instead")
+                return
+            faults = check_written(self._state, revision)
+            if faults:
+                raise InvalidInput("\n".join(f"{change.key}: {fault}" for fault in faults))
+        except InvalidInput as error:
+            self._state.problems[change.key] = str(error)
+            _log.warning("left out: %s", error)
+            return
+        self._state.add_revisions([revision])

@@ -1,0 +1,223 @@
+"""What the `offerer` commands ask of the framework: method and arguments as JSON in, JSON out.
+
+Whatever changes is in the store before the answer goes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from frameworks.coding import orders, views
+from frameworks.coding.history import prefix_of, read_entry
+from frameworks.coding.names import Target, did_you_mean, natural, parse_target
+from frameworks.coding.pushes import prepare_push
+from frameworks.coding.state import State, Task
+from offerer import Compare, Conflict, Context, InvalidInput, NotFound, Put, Time
+
+Arguments = Mapping[str, object]
+
+_MANY: Final = 1_000_000
+_HISTORY: Final = 20
+
+
+class Api:
+    """Answers calls. `save` returns once everything changed so far is safe in the store."""
+
+    def __init__(self, state: State, context: Context, save: Callable[[], Awaitable[None]]) -> None:
+        self._state = state
+        self._context = context
+        self._save = save
+        self._methods: dict[str, Callable[[Arguments], Awaitable[dict[str, object]]]] = {
+            "push": self._push,
+            "up": self._up,
+            "update": self._update,
+            "down": self._down,
+            "status": self._status,
+            "ps": self._ps,
+            "inspect": self._inspect,
+            "history": self._history,
+            "services": self._services,
+            "task": self._task,
+        }
+
+    async def handle(self, method: str, arguments: dict[str, object]) -> dict[str, object]:
+        """Answer one call. Raises `OffererError`."""
+        found = self._methods.get(method)
+        if found is None:
+            hint = did_you_mean(method, self._methods) or f"; there are {', '.join(self._methods)}"
+            raise NotFound(f"coding has no method {method!r}{hint}")
+        return await found(arguments)
+
+    # -- what changes something --
+
+    async def _push(self, arguments: Arguments) -> dict[str, object]:
+        files = arguments.get("files")
+        if not isinstance(files, list) or not files:
+            raise InvalidInput("files: give a list of one or more {name, text}")
+        pairs = []
+        for i, file in enumerate(files):
+            if not isinstance(file, dict) or not isinstance(file.get("name"), str) or not isinstance(file.get("text"), str):
+                raise InvalidInput(f"files[{i}]: give name and text, both strings")
+            pairs.append((file["name"], file["text"]))
+        push = prepare_push(self._state, pairs, _string(arguments, "who"), _string(arguments, "message"), self._now())
+        if push.revisions:
+            changes = [Put(revision.key, revision.to_bytes()) for revision in push.revisions]
+            try:
+                await self._context.store.transact(changes, [Compare(revision.key, 0) for revision in push.revisions])
+            except Conflict:
+                raise Conflict("somebody else pushed one of these services at the same time; push again") from None
+            self._state.add_revisions(push.revisions)
+            self._context.wake()
+        services = [{**views.revision_row(each), "changed": True} for each in push.revisions]
+        services += [{**views.revision_row(each), "changed": False} for each in push.unchanged]
+        return {"services": sorted(services, key=lambda row: str(row["service"])), "warnings": push.warnings}
+
+    async def _up(self, arguments: Arguments) -> dict[str, object]:
+        return await self._carry_out(orders.up(self._state, self._targets(arguments), self._now()))
+
+    async def _update(self, arguments: Arguments) -> dict[str, object]:
+        who = _string(arguments, "who")
+        return await self._carry_out(orders.update(self._state, self._targets(arguments), who, self._now()))
+
+    async def _down(self, arguments: Arguments) -> dict[str, object]:
+        return await self._carry_out(orders.down(self._state, self._targets(arguments), self._now()))
+
+    async def _carry_out(self, answer: orders.Answer) -> dict[str, object]:
+        await self._save()
+        return {
+            "changed": [str(name) for name in answer.changed],
+            "unchanged": [str(name) for name in answer.unchanged],
+            "notes": answer.notes,
+        }
+
+    # -- what only looks --
+
+    async def _status(self, arguments: Arguments) -> dict[str, object]:
+        targets = self._targets(arguments, default_all=True)
+        return {
+            "services": views.service_rows(self._state, targets, self._now()),
+            "problems": [self._state.problems[key] for key in sorted(self._state.problems)],
+            "now": self._now(),
+        }
+
+    async def _ps(self, arguments: Arguments) -> dict[str, object]:
+        targets = self._targets(arguments, default_all=True)
+        return {"tasks": views.task_rows(self._state, targets, self._now()), "now": self._now()}
+
+    async def _services(self, arguments: Arguments) -> dict[str, object]:
+        newest = [self._state.newest(service) for service in sorted(self._state.revisions)]
+        return {"services": [views.revision_row(revision) for revision in newest if revision]}
+
+    async def _inspect(self, arguments: Arguments) -> dict[str, object]:
+        (target,) = self._targets(arguments, only_one=True)
+        orders.check_pushed(self._state, target, or_up=True)
+        now, newest = self._now(), self._state.newest(target.service)
+        revisions = self._state.revisions.get(target.service, {})
+        answer: dict[str, object] = {
+            "target": str(target),
+            "service": views.service_row(self._state, target, now),
+            "revisions": [views.revision_row(revisions[number]) for number in sorted(revisions, reverse=True)],
+            "tasks": [views.task_row(self._state, task, now) for task in self._state.covered([target])],
+        }
+        if newest:
+            content = newest.content()
+            answer["newest"] = content if not target.job else content["jobs"].get(target.job)
+            answer["file"] = newest.text
+        if target.task:
+            answer["history"] = await self._entries([target], _HISTORY)
+        return answer
+
+    async def _history(self, arguments: Arguments) -> dict[str, object]:
+        limit = arguments.get("limit", _HISTORY)
+        if not isinstance(limit, int) or not 1 <= limit <= _MANY:
+            raise InvalidInput(f"limit: {limit!r} must be a whole number from 1 to {_MANY}")
+        targets = self._targets(arguments, default_all=True)
+        for target in targets:
+            orders.check_pushed(self._state, target, or_up=True)
+        rows = [
+            views.revision_row(revision)
+            for service in dict.fromkeys(target.service for target in targets)
+            for _, revision in sorted(self._state.revisions[service].items())
+        ]
+        return {"containers": await self._entries(targets, limit), "revisions": rows, "now": self._now()}
+
+    async def _entries(self, targets: Sequence[Target], limit: int) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for target in targets:
+            entries, _ = await self._context.store.range(prefix_of(target))
+            rows += [read_entry(entry) for entry in entries]
+        rows += [_live_entry(task) for task in self._state.covered(targets) if task.run and task.run.launched]
+        rows.sort(key=lambda row: (row["placed"], row["task_id"]), reverse=True)
+        return rows[:limit]
+
+    async def _task(self, arguments: Arguments) -> dict[str, object]:
+        """The container that a target means: the one that runs, else the last that did."""
+        (target,) = self._targets(arguments, only_one=True)
+        orders.check_pushed(self._state, target, or_up=True)
+        found = [task for task in self._state.covered([target]) if task.run or task.last]
+        if len(found) > 1:
+            found = [task for task in found if task.run] or found
+        if not found:
+            raise NotFound(f"no container of {target} ever ran; start it with: offerer up {target}")
+        if len(found) > 1:
+            names = ", ".join(str(task.name) for task in sorted(found, key=lambda task: natural(task.name)))
+            raise InvalidInput(f"{target} has {len(found)} tasks; name one of {names}")
+        task = found[0]
+        run, last = task.run, task.last
+        if run is not None and run.launched:
+            where = {"task_id": run.id, "host": run.host, "host_id": run.host_id, "live": True}
+        elif last is not None:
+            where = {"task_id": last.id, "host": last.host, "host_id": None, "live": False}
+        else:
+            raise NotFound(f"no container of {task.name} ran yet: {views.reason(self._state, task, self._now())}")
+        return {"target": str(task.name), "state": views.state_text(task), **where}
+
+    # -- arguments --
+
+    def _targets(
+        self, arguments: Arguments, *, default_all: bool = False, only_one: bool = False
+    ) -> list[Target]:
+        """The argument `target`, one or a list. Without it, every service where that makes sense."""
+        given = arguments.get("target")
+        if given in (None, []) and default_all:
+            return [Target(service) for service in sorted(self._state.revisions)]
+        listed = given if isinstance(given, list) else [given]
+        targets = [parse_target(each) for each in listed]
+        if not targets or only_one and len(targets) != 1:
+            raise InvalidInput(f"target: name {'one' if only_one else 'at least one'} SERVICE, SERVICE/JOB or SERVICE/JOB/TASK")
+        if default_all:
+            for target in targets:
+                orders.check_pushed(self._state, target, or_up=True)
+        return targets
+
+    def _now(self) -> Time:
+        return self._context.now()
+
+
+def _live_entry(task: Task) -> dict[str, Any]:
+    """A container that has not ended, in the form of a history entry."""
+    run = task.run
+    assert run is not None
+    return {
+        "task": str(task.name),
+        "task_id": run.id,
+        "revision": run.revision,
+        "image_digest": run.image_digest,
+        "container": run.container,
+        "host": run.host,
+        "placed": run.placed,
+        "started": run.started,
+        "ended": None,
+        "state": views.state_text(task),
+        "exit_code": None,
+        "reason": "NONE",
+        "message": run.message,
+    }
+
+
+def _string(arguments: Arguments, name: str) -> str:
+    value = arguments.get(name, "")
+    if not isinstance(value, str):
+        raise InvalidInput(f"{name}: {value!r} must be a string")
+    return value

@@ -1,0 +1,137 @@
+"""From the text of a service file to a `ServiceFile`, or to every problem with its file, line, field, value and fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from pydantic import BaseModel, ValidationError
+
+from frameworks.coding.names import did_you_mean
+from frameworks.coding.source import Path, Problem, Source, parse
+from frameworks.coding.spec import JobSpec, PortSpec, ResourceSpec, ServiceFile, TaskSpec
+from offerer import InvalidInput
+
+_CANONICAL_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*[1-9]|\.0)?")
+_MODELS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
+    (r"", ServiceFile),
+    (r"jobs/[^/]+", JobSpec),
+    (r"jobs/[^/]+/tasks/[^/]+", TaskSpec),
+    (r".*/resources", ResourceSpec),
+    (r".*/ports/\d+", PortSpec),
+)
+# What people write who come from docker-compose, Kubernetes or Marathon.
+_SYNONYMS: Final = {
+    "args": "command", "cmd": "command", "containerPort": "container", "count": "replicas", "cpu": "cpus",
+    "entrypoint": "command", "environment": "env", "gpu": "gpus", "hostPort": "host", "hostname": "host",
+    "instances": "replicas", "mem": "memory", "name": "service", "node": "host", "published": "host",
+    "requires": "depends_on", "scale": "replicas", "services": "jobs", "stop_grace_period": "stop_grace",
+    "target": "container",
+}  # fmt: skip
+_EXAMPLES: Final = {"service": "service: core", "jobs": "jobs: {web: {image: nginx:1.27}}"}
+_KINDS: Final = {
+    "int_type": "a whole number, without quotes",
+    "list_type": "a list, for example [a, b]",
+    "dict_type": "a mapping of names",
+    "model_type": "a mapping of fields",
+    "model_attributes_type": "a mapping of fields",
+    "string_type": "text; write it in quotes",
+}
+
+
+class CheckedFile(NamedTuple):
+    """A service file that is right in itself."""
+
+    file: str
+    text: str
+    service: ServiceFile
+    source: Source
+
+
+def check_file(file: str, text: str) -> CheckedFile:
+    """The service of this file. Raises `InvalidInput` with one line per problem: ``core.yaml:14: jobs.web…: …``."""
+    source = parse(text)
+    problems = list(source.problems)
+    service: ServiceFile | None = None
+    if source.data is not None:
+        problems += _settle_strings(source)
+        try:
+            service = ServiceFile.model_validate(source.data)
+        except ValidationError as error:
+            already = {problem.path for problem in problems}
+            problems += [each for each in _problems(error, source) if each.path not in already]
+    if problems or service is None:
+        raise InvalidInput("\n".join(problem.text(file) for problem in sorted(problems, key=lambda each: each.line)))
+    return CheckedFile(file, text, service, source)
+
+
+def _settle_strings(source: Source) -> Iterator[Problem]:
+    """Make numbers and bools in `env` and `labels` the text they were written as, where that is beyond doubt.
+
+    ``8080``, ``0.5`` and ``true`` are; ``0644``, ``1.10`` and ``TRUE`` are read differently by different tools.
+    """
+    for path, mapping in _string_maps(source.data):
+        for name, value in mapping.items():
+            here = (*path, name)
+            if isinstance(value, bool | int | float):
+                written = source.written.get(here, str(value))
+                if isinstance(value, bool) and written in ("true", "false") or _CANONICAL_NUMBER.fullmatch(written):
+                    mapping[name] = written
+                else:
+                    mapping[name] = ""
+                    fix = f"{written} can be read in several ways; write '{written}'"
+                    yield Problem(source.line_of(here), here, fix)
+            elif value is None:
+                mapping[name] = ""
+                yield Problem(source.line_of(here), here, "there is no value; write '' for an empty one")
+
+
+def _string_maps(data: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
+    jobs = data.get("jobs") if isinstance(data, dict) else None
+    for job_name, job in (jobs.items() if isinstance(jobs, dict) else ()):
+        parts: list[tuple[Path, Any]] = [(("jobs", job_name), job)]
+        tasks = job.get("tasks") if isinstance(job, dict) else None
+        if isinstance(tasks, dict):
+            parts += [(("jobs", job_name, "tasks", name), task) for name, task in tasks.items()]
+        for path, part in parts:
+            for field in ("env", "labels"):
+                if isinstance(part, dict) and isinstance(part.get(field), dict):
+                    yield (*path, field), part[field]
+
+
+def _problems(error: ValidationError, source: Source) -> Iterator[Problem]:
+    for each in error.errors(include_url=False):
+        path: Path = tuple(each["loc"])
+        if path and path[-1] == "[key]":
+            path = path[:-1]
+        yield Problem(source.line_of(path), path, _message(each, path))
+
+
+def _message(error: Mapping[str, Any], path: Path) -> str:
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "extra_forbidden":
+        return _unknown_field(path)
+    if kind == "missing":
+        return f"missing; add for example {_EXAMPLES.get(str(path[-1]), path[-1])}"
+    if kind == "greater_than_equal" or kind == "less_than_equal":
+        bound = f"{context['ge']} or more" if "ge" in context else f"{context['le']} or less"
+        return f"{value} must be {bound}"
+    if kind == "literal_error":
+        return f"{value!r} must be {context['expected']}"
+    if kind == "too_short":
+        return "is empty; give at least one, or leave the field out"
+    shown = "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
+    shown = "nothing" if value is None else shown
+    return f"{shown} must be {_KINDS.get(kind) or error['msg']}"
+
+
+def _unknown_field(path: Path) -> str:
+    where, wrong = "/".join(map(str, path[:-1])), str(path[-1])
+    model = next((model for pattern, model in _MODELS if re.fullmatch(pattern, where)), ServiceFile)
+    known = list(model.model_fields)
+    synonym = _SYNONYMS.get(wrong)
+    hint = f"; did you mean {synonym!r}?" if synonym in known else did_you_mean(wrong, known)
+    return f"unknown field{hint or '; known here: ' + ', '.join(known)}"

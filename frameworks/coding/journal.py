@@ -1,0 +1,46 @@
+"""What has changed and is not yet in the store. Pure: somebody else does the writing.
+
+A launch waits until nothing about its task is unsaved, so no container ever runs that the store does not know of.
+"""
+
+from __future__ import annotations
+
+from offerer import Delete, Put
+
+
+class Journal:
+    """Changes by key, newest value each, in two lots: being written, and waiting for the next write."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, bytes | None] = {}
+        self._writing: dict[str, bytes | None] = {}
+
+    def put(self, key: str, value: bytes) -> None:
+        """Have this key set."""
+        self._waiting[key] = value
+
+    def delete(self, key: str) -> None:
+        """Have this key removed."""
+        self._waiting[key] = None
+
+    def holds(self, key: str) -> bool:
+        """Whether the newest value of this key is not yet safe."""
+        return key in self._waiting or key in self._writing
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything is safe."""
+        return not self._waiting and not self._writing
+
+    def take(self) -> list[Put | Delete]:
+        """Everything to write now, in one transaction. Call `saved` or `failed` before the next."""
+        self._writing, self._waiting = {**self._writing, **self._waiting}, {}
+        return [Delete(key) if value is None else Put(key, value) for key, value in self._writing.items()]
+
+    def saved(self) -> None:
+        """What was taken is safe."""
+        self._writing = {}
+
+    def failed(self) -> None:
+        """What was taken was not written; it comes again with the next `take`."""
+        self._waiting, self._writing = {**self._writing, **self._waiting}, {}

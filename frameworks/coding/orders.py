@@ -1,0 +1,157 @@
+"""What `up`, `update` and `down` change about what is wanted. Pure; carrying it out is the planner's business."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from frameworks.coding.names import JobName, Target, TaskName, did_you_mean, natural
+from frameworks.coding.rollout import cancel, put_update
+from frameworks.coding.state import State, Task
+from offerer import Conflict, NotFound, Time
+
+
+class Answer(NamedTuple):
+    """What a command came to."""
+
+    changed: list[TaskName]
+    """The tasks of which something else is wanted now."""
+    unchanged: list[TaskName]
+    """Those that were as asked for already."""
+    notes: list[str]
+    """What the operator should know."""
+
+
+def up(state: State, targets: Sequence[Target], now: Time) -> Answer:
+    """Start what was pushed and is down, after what it depends on. What is up stays as it is, at its revision."""
+    for target in targets:
+        check_pushed(state, target)
+    asked = [name for target in targets for name in state.newest_tasks(target)]
+    jobs = state.graph.all_dependencies(dict.fromkeys(name.of_job for name in asked))
+    asked_jobs = {name.of_job for name in asked}
+    names: list[TaskName] = []
+    notes: list[str] = []
+    for job in jobs:
+        if job in asked_jobs:
+            names += [name for name in asked if name.of_job == job]
+            continue
+        needed = list(state.newest_tasks(Target(*job)))
+        names += needed
+        if not needed:
+            notes.append(f"{job} is needed and is not pushed; what depends on it waits for it")
+        elif any(state.task(name).wanted is None for name in needed):
+            notes.append(f"{job} is needed and is brought up too")
+    changed, unchanged = [], []
+    for name in dict.fromkeys(names):
+        task = state.task(name)
+        if task.wanted is None:
+            newest = state.newest(name.service)
+            state.want(task, newest.number if newest else None, now, gated=True)
+            changed.append(name)
+            continue
+        unchanged.append(name)
+        if task.run is None and (task.blocked or task.not_before > now):
+            task.blocked, task.not_before = False, now  # whoever asks again wants it tried again now
+            state.changed(task)
+    notes += _behind(state, unchanged)
+    return Answer(changed, unchanged, notes)
+
+
+def update(state: State, targets: Sequence[Target], who: str, now: Time) -> Answer:
+    """Move what is up to the newest revision; tasks it has more of are started, those it has no longer are stopped."""
+    changed: list[TaskName] = []
+    unchanged: list[TaskName] = []
+    for target in targets:
+        check_pushed(state, target, or_up=True)
+        up_now = [task for task in state.covered([target]) if task.wanted is not None]
+        if not up_now:
+            raise Conflict(f"{target} is not up, so there is nothing to update; start it with: offerer up {target}")
+        newest = state.newest(target.service)
+        moves = _moves(state, target, up_now)
+        number = newest.number if newest else 0
+        by_task = {name: number if has else None for name, has in moves.items()}
+        goals = {name: goal for name, goal in by_task.items() if _goal(state, name) != goal}
+        if goals:
+            put_update(state, target.service, goals, who, now)
+        changed += goals
+        unchanged += [name for name in moves if name not in goals]
+    return Answer(list(dict.fromkeys(changed)), unchanged, [])
+
+
+def down(state: State, targets: Sequence[Target], now: Time) -> Answer:
+    """Stop these tasks, those that others depend on last."""
+    for target in targets:
+        check_pushed(state, target, or_up=True)
+    tasks = state.covered(targets)
+    cancel(state, tasks)
+    changed = [task for task in tasks if task.wanted is not None]
+    for task in changed:
+        state.want(task, None, now)
+    notes = _left_without(state, changed)
+    return Answer([task.name for task in changed], [task.name for task in tasks if task not in changed], notes)
+
+
+def _moves(state: State, target: Target, up_now: Sequence[Task]) -> dict[TaskName, bool]:
+    """The tasks of an update, and whether the newest revision has each of them."""
+    newest = set(state.newest_tasks(target))
+    moves = {task.name: task.name in newest for task in up_now}
+    if not target.task:  # of a job that is up, those that are new; what was taken down stays down
+        deployed: dict[JobName, set[int | None]] = {}
+        for task in up_now:
+            deployed.setdefault(task.name.of_job, set()).add(task.wanted)
+        for name in sorted(newest, key=natural):
+            revisions = deployed.get(name.of_job, set())
+            if revisions and not any(state.plan(state.task(name), number) for number in revisions if number):
+                moves[name] = True
+    return moves
+
+
+def _goal(state: State, name: TaskName) -> int | None:
+    """The revision this task is on its way to, or at."""
+    update = state.updates.get(name.service)
+    if update is not None and name in update.targets:
+        return update.targets[name]
+    return state.task(name).wanted
+
+
+def _behind(state: State, names: Sequence[TaskName]) -> list[str]:
+    notes = []
+    for service in dict.fromkeys(name.service for name in names):
+        newest = state.newest(service)
+        number = newest.number if newest else 0
+        old = [name for name in names if name.service == service and (state.task(name).wanted or number) < number]
+        if old:
+            stay = "1 task stays" if len(old) == 1 else f"{len(old)} tasks stay"
+            notes.append(f"{service}: {stay} at a revision before r{number}; move with: offerer update {service}")
+    return notes
+
+
+def _left_without(state: State, stopped: Sequence[Task]) -> list[str]:
+    """Jobs that stay up though something they depend on goes down."""
+    jobs: dict[JobName, None] = dict.fromkeys(task.name.of_job for task in stopped)
+    notes = []
+    for job in jobs:
+        if any(task.wanted is not None for task in state.jobs[job].values()):
+            continue
+        for other in sorted(state.graph.dependants(job)):
+            if any(task.wanted is not None for task in state.jobs.get(other, {}).values()):
+                notes.append(f"{other} depends on {job} and stays up")
+    return notes
+
+
+def check_pushed(state: State, target: Target, *, or_up: bool = False) -> None:
+    """Raise `NotFound` unless there is such a service, job or task: in the newest revision, or with `or_up` at all."""
+    if target.service not in state.revisions:
+        hint = did_you_mean(target.service, state.revisions) or "; push it with: offerer push FILE"
+        raise NotFound(f"there is no service {target.service!r}{hint}")
+    names = set(state.newest_tasks(Target(target.service)))
+    if or_up:
+        names.update(task.name for task in state.covered([Target(target.service)]))
+    if target.job and target.job not in {name.job for name in names}:
+        jobs = sorted({name.job for name in names})
+        hint = did_you_mean(target.job, jobs) or f"; its jobs are {', '.join(jobs)}"
+        raise NotFound(f"service {target.service} has no job {target.job!r}{hint}")
+    if target.task and not any(target.covers(name) for name in names):
+        tasks = [name.task for name in sorted(names) if name.job == target.job]
+        hint = did_you_mean(target.task, tasks) or f"; its tasks are {', '.join(tasks)}"
+        raise NotFound(f"job {target.service}/{target.job} has no task {target.task!r}{hint}")

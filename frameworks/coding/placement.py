@@ -1,0 +1,152 @@
+"""Which task goes on which host: strict about conditions, then spread, then level. And why one goes nowhere.
+
+Pure, and deterministic: the same offers and tasks give the same placement.
+"""
+
+from __future__ import annotations
+
+import bisect
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from frameworks.coding.names import TaskName
+from frameworks.coding.plans import TaskPlan
+from offerer import HostId, Offer, OfferId, PortMapping, Resources, TaskId
+
+_PORT_CHOICE: Final = 1000
+"""Free host ports are taken among this many at the high end of those offered."""
+_SCALE: Final = 1_000_000
+
+
+@dataclass(slots=True)
+class Host:
+    """What offers have told of one host."""
+
+    id: HostId
+    name: str
+    attributes: dict[str, str]
+    address: str
+    free: Resources
+    """What is left of the offers held, or was when the last of them was used or given back."""
+    most: Resources
+    """The most that was ever seen free at once: as near as a framework comes to the host's total."""
+    offers: list[OfferId] = field(default_factory=list)
+    """Those held now, all of this host."""
+    placed: list[TaskName] = field(default_factory=list)
+    """The tasks that have a place on these offers and are not launched yet."""
+
+    def add(self, offer: Offer) -> None:
+        """Another offer of this host."""
+        self.free = self.free + offer.resources if self.offers else offer.resources
+        self.offers.append(offer.id)
+        self.name, self.attributes, self.address = offer.host, dict(offer.attributes), offer.address
+        free, most = self.free, self.most
+        self.most = Resources(max(free.cpus, most.cpus), max(free.memory, most.memory))
+
+    def left(self, used: Resources) -> int:
+        """The smallest share of any resource that is left, in millionths; `used` is what our own tasks hold here."""
+        share = _SCALE
+        for free, ours, most in (
+            (self.free.cpus, used.cpus, self.most.cpus),
+            (self.free.memory, used.memory, self.most.memory),
+        ):
+            total = max(most, free + ours)
+            if total:
+                share = min(share, free * _SCALE // total)
+        return share
+
+
+class Level:
+    """The hosts with offers in hand, the one with most left first; kept in order while tasks are placed."""
+
+    def __init__(self, hosts: Iterable[Host], used: dict[HostId, Resources]) -> None:
+        self._used = used
+        self._order = sorted((-host.left(used.get(host.id, _NOTHING)), host.id, host) for host in hosts)
+
+    def choose(self, plan: TaskPlan, siblings: Counter[HostId]) -> Host | None:
+        """The host with the fewest siblings, then with most left, that can take a task of this plan."""
+        best: Host | None = None
+        fewest = 1 << 62
+        for _, host_id, host in self._order:
+            beside = siblings[host_id]
+            if beside < fewest and refusal(plan, host) is None:
+                best, fewest = host, beside
+                if not beside:
+                    break
+        return best
+
+    def take(self, host: Host, task: TaskName, taken: Resources) -> None:
+        """This task with these resources was placed on this host."""
+        used = self._used.get(host.id, _NOTHING)
+        self._order.pop(bisect.bisect_left(self._order, (-host.left(used), host.id)))
+        host.free -= taken
+        host.placed.append(task)
+        self._used[host.id] = used = used + taken
+        bisect.insort(self._order, (-host.left(used), host.id, host), key=lambda entry: entry[:2])
+
+
+_NOTHING: Final = Resources()
+
+
+def refusal(plan: TaskPlan, host: Host) -> str | None:
+    """Why this host cannot take a task of this plan: ``lack memory``, ``excluded by zone == a``; None if it can."""
+    for constraint in plan.constraints:
+        if not constraint.matches(host.name, host.attributes):
+            return f"excluded by {constraint}"
+    free, need = host.free, plan.resources
+    for name, amount in need.scalars():
+        have = getattr(free, name) if name in ("cpus", "memory", "disk", "gpus") else free.count(name)
+        if have < amount:
+            return f"lack {name}"
+    for first, last in need.ports:
+        for port in range(first, last + 1):
+            if not free.has_port(port):
+                return f"have port {port} taken"
+    if plan.free_ports and free.port_count() < plan.free_ports + need.port_count():
+        return "have no free port"
+    return None
+
+
+def shortage(plan: TaskPlan, hosts: Iterable[Host]) -> str:
+    """Why none of these hosts takes a task of this plan, for whoever waits for it."""
+    hosts = list(hosts)
+    if plan.tied_to is not None:
+        tied = next((host for host in hosts if host.name == plan.tied_to), None)
+        why = refusal(plan, tied) if tied else None
+        return f"waits for host {plan.tied_to}" + (f": it {_of_one(why)}" if why else "")
+    counts = Counter(refusal(plan, host) for host in hosts)
+    if None in counts or not counts:
+        return f"waits for an offer of {plan.resources}"
+    listed = [f"{n} {_of_one(why) if n == 1 else why}" for why, n in counts.most_common() if why]
+    return "no host fits: " + ", ".join(listed)
+
+
+def _of_one(why: str) -> str:
+    return why.replace("lack ", "lacks ", 1).replace("have ", "has ", 1) if not why.startswith("excluded") else why
+
+
+def choose_ports(plan: TaskPlan, task_id: TaskId, host: Host) -> list[PortMapping]:
+    """The host port of each port of the plan: the one it names, or one of those free.
+
+    Which free one follows from the task id, so that the next attempt takes another: a port offered may be held on
+    the host by somebody the executor does not know.
+    """
+    taken = {port.host for port in plan.ports if port.host}
+    chosen = []
+    for i, wish in enumerate(plan.ports):
+        number = wish.host or _pick(host.free.ports, taken, f"{task_id}:{i}")
+        taken.add(number)
+        chosen.append(PortMapping(wish.container or number, number, wish.protocol, wish.name or ""))
+    return chosen
+
+
+def _pick(ranges: Sequence[tuple[int, int]], taken: set[int], seed: str) -> int:
+    free = []
+    for first, last in reversed(ranges):
+        free += [port for port in range(last, max(first, last - _PORT_CHOICE) - 1, -1) if port not in taken]
+        if len(free) >= _PORT_CHOICE:
+            break
+    return free[zlib.crc32(seed.encode()) % min(len(free), _PORT_CHOICE)]

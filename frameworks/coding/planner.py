@@ -1,0 +1,309 @@
+"""Desired and observed in, decisions out: what to launch where, what to stop, which offers to use and to give back.
+
+Pure. The five methods are those of a plug-in; each takes in what happened and then plans. A task's record is safe in
+the store before its launch or kill is decided: until then the offers for it are held, and the next turn goes on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from frameworks.coding.names import JobName, TaskName
+from frameworks.coding.observe import observe
+from frameworks.coding.obstacles import may_stop, obstacle
+from frameworks.coding.placement import Host, Level, choose_ports, shortage
+from frameworks.coding.plans import TaskPlan, task_to_launch
+from frameworks.coding.rollout import advance_updates
+from frameworks.coding.state import Run, State, Task
+from offerer import (
+    DEFAULT_REFUSE_FOR,
+    SECOND,
+    Constraint,
+    Decision,
+    Decline,
+    Demand,
+    HostId,
+    Kill,
+    Launch,
+    Offer,
+    OfferId,
+    Resources,
+    Revive,
+    TaskState,
+    TaskStatus,
+    Time,
+    Wake,
+    Want,
+)
+
+CHOICE: Final = 32
+"""On how many hosts to ask for offers: enough for an even spread, few enough not to hold up others."""
+KILL_AGAIN_AFTER: Final = 30 * SECOND
+LOOK_AFTER: Final = 10 * SECOND
+"""A task without a place for this long: look at every host once, so that the reason shown is about all of them."""
+LOOK_AGAIN_AFTER: Final = 60 * SECOND
+
+_EVERYTHING: Final = Demand(None)
+
+
+class Planner:
+    """Decides for all services. Holds the offers in hand and what is known of hosts; the rest is in `State`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._hosts: dict[HostId, Host] = {}
+        self._host_of: dict[OfferId, Host] = {}
+        self._stated: Demand = _EVERYTHING
+        self._looking = True
+        self._look_at: Time = 0
+        self._refused_until: Time = 0
+        self._wake: Time = 0
+
+    # -- what happens --
+
+    def registered(self, now: Time, tasks: Sequence[TaskStatus]) -> list[Decision]:
+        """(Re)connected: offers from before are void, and whoever was asked to stop a task may have forgotten."""
+        for host in {id(host): host for host in self._host_of.values()}.values():
+            self._let_go(host)
+        for name in self._state.unsettled:
+            task = self._state.tasks[name]
+            task.strays = dict.fromkeys(task.strays, 0)
+            if task.run is not None:
+                task.run.kill_sent = 0
+        for status in tasks:
+            observe(self._state, status, now)
+        self._stated, self._looking, self._look_at = _EVERYTHING, True, 0
+        return [_EVERYTHING, *self.plan(now)]
+
+    def offered(self, now: Time, offers: Sequence[Offer]) -> list[Decision]:
+        """Offers came."""
+        self._looking = False
+        for offer in offers:
+            host = self._hosts.get(offer.host_id)
+            if host is None:
+                nothing = Resources()
+                host = Host(offer.host_id, offer.host, {}, offer.address, nothing, nothing)
+                self._hosts[offer.host_id] = host
+            host.add(offer)
+            self._host_of[offer.id] = host
+        return self.plan(now)
+
+    def rescinded(self, now: Time, offers: Sequence[OfferId]) -> list[Decision]:
+        """Offers are void. What was placed on them and not yet launched needs another place."""
+        decisions: list[Decision] = []
+        for offer in offers:
+            host = self._host_of.pop(offer, None)
+            if host is None:
+                continue
+            host.offers.remove(offer)
+            if host.offers:
+                decisions.append(Decline(tuple(host.offers), 0))
+            self._let_go(host)
+        return [*decisions, *self.plan(now)]
+
+    def statuses(self, now: Time, statuses: Sequence[TaskStatus]) -> list[Decision]:
+        """Tasks changed."""
+        for status in statuses:
+            observe(self._state, status, now)
+        return self.plan(now)
+
+    # -- what to do about it --
+
+    def plan(self, now: Time) -> list[Decision]:
+        """Everything to do now."""
+        advance_updates(self._state, now)
+        kills: list[Decision] = []
+        waiting: list[Task] = []
+        wakes: list[Time] = []
+        for name in list(self._state.unsettled):
+            task = self._state.tasks[name]
+            kills += self._stop_strays(task, now, wakes)
+            if task.run is not None and not task.run.launched:
+                if task.run.revision != task.wanted:
+                    self._drop_place(task)
+            elif task.run is not None:
+                kills += self._stop(task, task.run, now, wakes)
+            if task.run is None and task.wanted is not None:
+                if obstacle(self._state, task, now) is None:
+                    waiting.append(task)
+                elif task.not_before > now:
+                    wakes.append(task.not_before)
+        waiting = self._place(waiting, now) if waiting and self._host_of else waiting
+        # Kills come before launches: what they free is not needed for them, but stopping never has to wait.
+        answers = [*self._launch(now), *self._give_back()]
+        stated = self._state_demand(waiting, now, wakes)
+        if any(isinstance(answer, Decline) for answer in answers):
+            self._refused_until = now + DEFAULT_REFUSE_FOR
+        return [*kills, *stated, *answers, *self._ask_to_wake(wakes, now)]
+
+    def _stop(self, task: Task, run: Run, now: Time, wakes: list[Time]) -> list[Decision]:
+        """Stop a container that is not what is wanted, once that is safe in the store."""
+        if task.wanted == run.revision or not self._state.saved(task) or not may_stop(self._state, task):
+            return []
+        if run.kill_sent:
+            if run.state in (TaskState.KILLING, TaskState.UNREACHABLE):
+                return []
+            if now < run.kill_sent + KILL_AGAIN_AFTER:
+                wakes.append(run.kill_sent + KILL_AGAIN_AFTER)
+                return []
+        run.kill_sent = now
+        return [Kill(run.id)]
+
+    def _stop_strays(self, task: Task, now: Time, wakes: list[Time]) -> list[Decision]:
+        due = [stray for stray, sent in task.strays.items() if not sent or now >= sent + KILL_AGAIN_AFTER]
+        task.strays.update(dict.fromkeys(due, now))
+        wakes += [sent + KILL_AGAIN_AFTER for sent in task.strays.values()]
+        return [Kill(stray) for stray in due]
+
+    # -- placing --
+
+    def _place(self, waiting: list[Task], now: Time) -> list[Task]:
+        """Give tasks places on the offers in hand, the hardest to place first. Returns those that found none."""
+        held = {host.id: host for host in self._host_of.values()}
+        level = Level(held.values(), self._used())
+        siblings: dict[JobName, Counter[HostId]] = {}
+        hopeless: dict[tuple[object, ...], str] = {}  # what did not fit once does not fit later in this turn
+        left = []
+        plans = [(task, plan) for task in waiting if (plan := self._state.plan(task))]
+        for task, plan in sorted(plans, key=_hardest_first):
+            kind = (plan.resources, plan.constraints, plan.free_ports)
+            if kind in hopeless:
+                task.shortage = hopeless[kind]
+                left.append(task)
+                continue
+            beside = siblings.get(task.name.of_job)
+            if beside is None:
+                beside = siblings[task.name.of_job] = self._places(task.name.of_job)
+            host = level.choose(plan, beside)
+            if host is None:
+                task.shortage = hopeless[kind] = shortage(plan, self._hosts.values())
+                left.append(task)
+                continue
+            level.take(host, task.name, self._give_place(task, plan, host, now))
+            beside[host.id] += 1
+        return left
+
+    def _give_place(self, task: Task, plan: TaskPlan, host: Host, now: Time) -> Resources:
+        task.attempt += 1
+        task_id = task.name.launch(task.wanted or 0, task.attempt)
+        ports = choose_ports(plan, task_id, host)
+        task.run = Run(task_id, task.wanted or 0, host.id, host.name, host.address, ports, now, since=now)
+        task.gated, task.shortage = False, ""
+        self._state.changed(task)
+        return plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
+
+    def _drop_place(self, task: Task) -> None:
+        """Forget the place of a task that was not launched. Its number is spent."""
+        assert task.run is not None and not task.run.launched
+        host = self._hosts.get(task.run.host_id)
+        if host is not None and task.name in host.placed:
+            host.placed.remove(task.name)
+        task.run = None
+        self._state.changed(task)
+
+    def _let_go(self, host: Host) -> None:
+        """The offers of this host are void."""
+        for name in list(host.placed):
+            self._drop_place(self._state.tasks[name])
+        self._forget_offers(host)
+
+    def _forget_offers(self, host: Host) -> None:
+        for offer in host.offers:
+            self._host_of.pop(offer, None)
+        host.offers, host.placed = [], []
+
+    def _used(self) -> dict[HostId, Resources]:
+        """What our containers hold on each host with offers in hand."""
+        held = {host.id for host in self._host_of.values()}
+        used: dict[HostId, list[Resources]] = {}
+        for task in self._state.tasks.values():
+            if task.run is not None and task.run.host_id in held:
+                plan = self._state.plan(task, task.run.revision)
+                used.setdefault(task.run.host_id, []).append(plan.resources if plan else Resources())
+        return {
+            host: Resources(sum(each.cpus for each in all_), sum(each.memory for each in all_))
+            for host, all_ in used.items()
+        }
+
+    def _places(self, job: JobName) -> Counter[HostId]:
+        """How many containers of a job are on each host."""
+        return Counter(task.run.host_id for task in self._state.jobs[job].values() if task.run is not None)
+
+    # -- answering --
+
+    def _launch(self, now: Time) -> list[Decision]:
+        """Launch what has a place, host by host, once everything placed there is safe in the store."""
+        decisions: list[Decision] = []
+        for host in {host.id: host for host in self._host_of.values()}.values():
+            tasks = [self._state.tasks[name] for name in host.placed]
+            if not tasks or not all(self._state.saved(task) for task in tasks):
+                continue
+            infos = []
+            for task in tasks:
+                plan = self._state.plan(task)
+                assert task.run is not None and plan is not None
+                task.run.launched, task.run.since = True, now
+                infos.append(task_to_launch(task.name, task.run.id, plan, host.name, task.run.ports))
+            decisions.append(Launch(tuple(host.offers), infos))
+            self._forget_offers(host)
+        return decisions
+
+    def _give_back(self) -> list[Decision]:
+        """Offers that nothing was placed on."""
+        idle = [host for host in {host.id: host for host in self._host_of.values()}.values() if not host.placed]
+        offers = tuple(offer for host in idle for offer in host.offers)
+        for host in idle:
+            self._forget_offers(host)
+        return [Decline(offers)] if offers else []
+
+    def _state_demand(self, waiting: Sequence[Task], now: Time, wakes: list[Time]) -> list[Decision]:
+        """State what waits for a place, where that has changed."""
+        if not waiting:
+            self._look_at = 0
+        elif not self._look_at:
+            self._look_at = now + LOOK_AFTER
+        elif now >= self._look_at:
+            self._looking, self._look_at = True, now + LOOK_AGAIN_AFTER
+        if self._look_at:
+            wakes.append(self._look_at)
+        demand = _EVERYTHING if self._looking else Demand(tuple(self._wants(waiting)), CHOICE)
+        if demand == self._stated:
+            return []
+        more = _more(self._stated, demand)
+        self._stated = demand
+        return [Revive(), demand] if more and now < self._refused_until else [demand]
+
+    def _wants(self, waiting: Iterable[Task]) -> list[Want]:
+        counts: Counter[tuple[Resources, tuple[Constraint, ...]]] = Counter()
+        for task in waiting:
+            plan = self._state.plan(task)
+            if plan is not None:
+                counts[plan.resources, plan.constraints] += 1
+        return [
+            Want(resources, count, constraints, per_host=1 if resources.ports else 0)
+            for (resources, constraints), count in counts.items()
+        ]
+
+    def _ask_to_wake(self, wakes: Sequence[Time], now: Time) -> list[Decision]:
+        if not wakes:
+            return []
+        at = min(wakes)
+        if now < self._wake <= at:
+            return []
+        self._wake = at
+        return [Wake(at)]
+
+
+def _hardest_first(entry: tuple[Task, TaskPlan]) -> tuple[bool, int, int, TaskName]:
+    task, plan = entry
+    return (not plan.constraints and not plan.resources.ports, -plan.resources.memory, -plan.resources.cpus, task.name)
+
+
+def _more(before: Demand, after: Demand) -> bool:
+    """Whether something is wanted now that was not wanted before, so that refusals must not delay it."""
+    if before.wants is None or after.wants is None:
+        return before.wants is not None
+    known = {(want.resources, want.constraints): want.count for want in before.wants}
+    return any(want.count > known.get((want.resources, want.constraints), 0) for want in after.wants)

@@ -1,0 +1,143 @@
+"""What a service file comes to: for every task of every job, one plan ready to be placed and launched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from frameworks.coding.names import JobName, TaskName
+from frameworks.coding.spec import (
+    JobSpec,
+    PortSpec,
+    ResourceSpec,
+    ServiceFile,
+    Settings,
+    parse_constraint,
+    parse_duration,
+)
+from offerer import Constraint, ContainerSpec, Mount, PortMapping, Resources, TaskId, TaskInfo
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPlan:
+    """One task: what it takes, where it may run, and its container but for the host ports."""
+
+    resources: Resources
+    """What every host must have for it: amounts, and the fixed host ports."""
+    ports: tuple[PortSpec, ...]
+    constraints: tuple[Constraint, ...]
+    container: ContainerSpec
+
+    @property
+    def free_ports(self) -> int:
+        """How many host ports it takes of those the offer has, whichever they are."""
+        return sum(1 for port in self.ports if port.host is None)
+
+    @property
+    def tied_to(self) -> str | None:
+        """The only host it may run on, if there is only one."""
+        for constraint in self.constraints:
+            if constraint.attribute == "host" and constraint.operator in ("==", "in") and len(constraint.values) == 1:
+                return constraint.values[0]
+        return None
+
+
+class JobPlan(NamedTuple):
+    """One job: what must run before it is brought up, and its tasks by name, in order."""
+
+    name: JobName
+    depends_on: tuple[JobName, ...]
+    tasks: Mapping[str, TaskPlan]
+
+
+def plan_service(service: ServiceFile) -> dict[str, JobPlan]:
+    """The jobs of a service by name."""
+    return {name: _plan_job(service.service, name, job) for name, job in service.jobs.items()}
+
+
+def _plan_job(service: str, name: str, job: JobSpec) -> JobPlan:
+    own: Mapping[str, Settings]
+    if job.tasks is not None:
+        own = job.tasks
+    else:
+        own = dict.fromkeys([str(number) for number in range(1, (job.replicas or 1) + 1)], Settings())
+    depends_on = tuple(JobName(*each.split("/")) if "/" in each else JobName(service, each) for each in job.depends_on)
+    shared: dict[int, TaskPlan] = {}  # replicas have one plan between them
+    tasks = {task: shared.setdefault(id(settings), _plan_task(job, settings)) for task, settings in own.items()}
+    return JobPlan(JobName(service, name), depends_on, tasks)
+
+
+def _plan_task(job: JobSpec, own: Settings) -> TaskPlan:
+    given = {field: getattr(job, field) for field in Settings.model_fields if getattr(job, field) is not None}
+    for field in Settings.model_fields:
+        value = getattr(own, field)
+        if value is not None:
+            given[field] = {**given.get(field, {}), **value} if field in ("env", "labels") else value
+    if own.resources is not None and job.resources is not None:
+        given["resources"] = job.resources.model_copy(update=own.resources.model_dump(exclude_unset=True))
+    if own.host is not None or own.hosts is not None:  # its own place stands in for the job's, however that is written
+        given["host"], given["hosts"] = own.host, own.hosts
+    ports = tuple(given.get("ports", ()))
+    resources = _resources(given.get("resources") or ResourceSpec(), ports)
+    return TaskPlan(resources, ports, _constraints(given), _container(given))
+
+
+def _resources(spec: ResourceSpec, ports: Sequence[PortSpec]) -> Resources:
+    fixed = {port.host for port in ports if port.host}
+    return Resources.of(
+        cpus=spec.cpus, memory=spec.memory, disk=spec.disk, gpus=spec.gpus, ports=[(port, port) for port in fixed]
+    )
+
+
+def _constraints(given: Mapping[str, object]) -> tuple[Constraint, ...]:
+    found = []
+    host, hosts, conditions = given.get("host"), given.get("hosts"), given.get("constraints")
+    if isinstance(host, str):
+        found.append(Constraint("host", "==", (host,)))
+    if isinstance(hosts, list):
+        found.append(Constraint("host", "in", tuple(hosts)))
+    if isinstance(conditions, list):
+        found += [parse_constraint(each) for each in conditions]
+    return tuple(found)
+
+
+def _container(given: Mapping[str, object]) -> ContainerSpec:
+    plain = {
+        field: given[field]
+        for field in ("image", "env", "labels", "working_dir", "user", "pull", "stop_signal")
+        if field in given
+    }
+    container = ContainerSpec(**plain)  # type: ignore[arg-type]
+    command, volumes, grace = given.get("command"), given.get("volumes"), given.get("stop_grace")
+    if isinstance(command, list):
+        container = replace(container, command=tuple(command))
+    if isinstance(volumes, list):
+        parts = [each.split(":") for each in volumes]
+        container = replace(container, volumes=tuple(Mount(p[0], p[1], p[2:] == ["ro"]) for p in parts))
+    if isinstance(grace, str):
+        container = replace(container, stop_grace=parse_duration(grace))
+    return container
+
+
+def task_to_launch(
+    name: TaskName, task_id: TaskId, plan: TaskPlan, host: str, ports: Sequence[PortMapping]
+) -> TaskInfo:
+    """The launch of this task on this host with these host ports.
+
+    Its environment says which port to listen on: ``PORT_HTTP`` for the port named http, ``PORT0`` for the first.
+    """
+    env = {"OFFERER_TASK": str(name), "OFFERER_HOST": host}
+    for i, port in enumerate(ports):
+        env[f"PORT{i}"] = str(port.container)
+        if port.name:
+            env["PORT_" + port.name.upper().replace("-", "_")] = str(port.container)
+    labels = {"offerer.service": name.service, "offerer.job": name.job, "offerer.task": name.task}
+    container = replace(
+        plan.container,
+        ports=tuple(ports),
+        env={**env, **plan.container.env},
+        labels={**plan.container.labels, **labels},
+    )
+    resources = plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
+    return TaskInfo(task_id, resources, container.to_bytes())

@@ -1,0 +1,81 @@
+"""From files to new revisions: all of them are right and go together, or none is stored. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from frameworks.coding.check import CheckedFile, check_file
+from frameworks.coding.graph import Fault, check_dependencies
+from frameworks.coding.revisions import Revision
+from frameworks.coding.source import Problem
+from frameworks.coding.state import State
+from offerer import InvalidInput, Time
+
+
+class Push(NamedTuple):
+    """What a push comes to."""
+
+    revisions: list[Revision]
+    """The new ones, to be stored."""
+    unchanged: list[Revision]
+    """The newest of those services whose file says nothing new."""
+    warnings: list[str]
+
+
+def prepare_push(state: State, files: Sequence[tuple[str, str]], who: str, message: str, now: Time) -> Push:
+    """Check files (name, text) and number their revisions. Raises `InvalidInput` with every problem of every file."""
+    checked: dict[str, CheckedFile] = {}
+    problems: list[str] = []
+    for name, text in files:
+        try:
+            file = check_file(name, text)
+        except InvalidInput as error:
+            problems.append(str(error))
+            continue
+        other = checked.get(file.service.service)
+        if other:
+            line = file.source.line_of(("service",))
+            problem = Problem(line, ("service",), f"{file.service.service!r} is in {other.file} too; push one of them")
+            problems.append(problem.text(name))
+        checked[file.service.service] = file
+    push = _number(state, checked, who, message, now)
+    warnings: list[str] = []
+    if not problems:
+        depends_on = state.dependencies()
+        for service in checked:
+            depends_on = {job: wanted for job, wanted in depends_on.items() if job.service != service}
+        for revision in [*push.revisions, *push.unchanged]:
+            depends_on.update(revision.depends_on)
+        faults, warnings = check_dependencies(checked, depends_on)
+        problems = [_fault_text(fault, checked) for fault in faults]
+    if problems:
+        raise InvalidInput("\n".join(problems))
+    return push._replace(warnings=warnings)
+
+
+def _number(state: State, checked: dict[str, CheckedFile], who: str, message: str, now: Time) -> Push:
+    push = Push([], [], [])
+    for service, file in checked.items():
+        revision = Revision(state.next_number(service), file.service, file.file, file.text, who, message, now)
+        newest = state.newest(service)
+        if newest is not None and newest.content() == revision.content():
+            push.unchanged.append(newest)
+        else:
+            push.revisions.append(revision)
+    return push
+
+
+def _fault_text(fault: Fault, checked: dict[str, CheckedFile]) -> str:
+    path: tuple[Any, ...] = ("jobs", fault.job.job, "depends_on", fault.i)
+    file = checked.get(fault.job.service)
+    if file is None:
+        return f"{fault.job}: depends_on: {fault.message}"
+    return Problem(file.source.line_of(path), path, fault.message).text(file.file)
+
+
+def check_written(state: State, revision: Revision) -> list[str]:
+    """What is wrong with a revision that somebody wrote into the store, as far as other services are concerned."""
+    depends_on = {job: wanted for job, wanted in state.dependencies().items() if job.service != revision.service}
+    faults, _ = check_dependencies([revision.service], {**depends_on, **revision.depends_on})
+    return [f"jobs.{fault.job.job}.depends_on[{fault.i}]: {fault.message}" for fault in faults]
