@@ -87,9 +87,9 @@ class Session:
         """The state of the cluster; `parts` of it: hosts, frameworks, roles, offers, tasks."""
         from offerer.wire import codec
 
+        request = codec.operator.GetStateRequest(**dict.fromkeys(parts, True))
         with self.rpc_errors():
-            state = self.operator.GetState(codec.operator.GetStateRequest(**dict.fromkeys(parts, True)), timeout=timeout)
-        assert isinstance(state, codec.operator.State)
+            state: codec.operator.State = self.operator.GetState(request, timeout=timeout)
         return state
 
     def logs(

@@ -18,7 +18,10 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "offerer.cli.services",
         ("push", "up", "update", "down", "status", "ps", "inspect", "history", "logs"),
     ),
-    "Cluster": ("offerer.cli.cluster", ("hosts", "host", "frameworks", "roles", "role", "offers", "tasks", "events")),
+    "Cluster": (
+        "offerer.cli.cluster",
+        ("hosts", "host", "frameworks", "roles", "role", "offers", "tasks", "task", "events"),
+    ),
     "On this machine": ("offerer.cli.dev", ("dev",)),
 }
 _MODULES: Final = {name: module for module, names in _SECTIONS.values() for name in names}

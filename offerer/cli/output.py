@@ -100,14 +100,27 @@ def _field_lines(document: Mapping[str, object], indent: str) -> list[str]:
 
 def resources_text(resources: Resources) -> str:
     """``0.5 cpus, 256MiB, ports 31000-31999``; ``-`` for nothing."""
-    parts = [f"{format_cpus(resources.cpus)} cpus"] if resources.cpus else []
-    parts += [format_bytes(resources.memory)] if resources.memory else []
-    parts += [f"{format_bytes(resources.disk)} disk"] if resources.disk else []
-    parts += [f"{resources.gpus} gpus"] if resources.gpus else []
-    parts += [f"{n} {name}" for name, n in resources.counts]
-    if resources.ports:
-        parts.append(f"port{'s' if resources.port_count() > 1 else ''} {format_ports(resources.ports)}")
-    return ", ".join(parts) or "-"
+    return amounts_text(resources_json(resources))
+
+
+def amounts_text(amounts: Mapping[str, Any], *, zeros: bool = False) -> str:
+    """The same from what `resources_json` gives; with `zeros`, amounts of 0 are told too."""
+    told = [_amount_text(name, amount) for name, amount in amounts.items() if amount or zeros]
+    return ", ".join(told) or "-"
+
+
+def _amount_text(name: str, amount: Any) -> str:
+    match name:
+        case "cpus":
+            return f"{format_cpus(round(amount * 1000))} cpus"
+        case "memory":
+            return format_bytes(amount)
+        case "disk":
+            return f"{format_bytes(amount)} disk"
+        case "ports":
+            return f"ports {amount}" if "-" in amount or "," in amount else f"port {amount}"
+        case _:
+            return f"{amount} {name}"
 
 
 def resources_json(resources: Resources) -> dict[str, object]:

@@ -55,7 +55,7 @@ def from_rpc(error: grpc.RpcError) -> errors.OffererError:
     for key, value in error.trailing_metadata() or ():
         if key == _HEADER:
             return error_named(str(value), details)
-    if code is grpc.StatusCode.UNAVAILABLE:
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
         return NoAnswer(details)
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return errors.Unavailable("no answer in time")
