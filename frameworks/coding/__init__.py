@@ -13,12 +13,12 @@ from typing import Final
 
 from frameworks.coding.api import Api
 from frameworks.coding.planner import Planner
-from frameworks.coding.pushes import check_written
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import read_revision
 from frameworks.coding.state import TASKS, UPDATES, State
 from offerer import (
     Change,
+    Compacted,
     Conflict,
     Context,
     Decisions,
@@ -33,7 +33,9 @@ from offerer import (
 
 __all__ = ["Coding"]
 
+_AT_ONCE: Final = 2000  # changes in one transaction, which a store limits in bytes
 _RETRY: Final = 1.0  # seconds between tries while the store does not answer
+_PATIENCE: Final = 10.0  # seconds for which a caller waits for the store
 _log = logging.getLogger(__name__)
 
 
@@ -110,8 +112,8 @@ class Coding(Framework):
             self._dirty.clear()
             changes = journal.take()
             try:
-                if changes:
-                    await context.store.transact(changes)
+                for i in range(0, len(changes), _AT_ONCE):
+                    await context.store.transact(changes[i : i + _AT_ONCE])
             except (Unavailable, Conflict) as error:
                 _log.warning("cannot write to the store yet: %s", error)
                 journal.failed()
@@ -124,10 +126,17 @@ class Coding(Framework):
                 self._saved.notify_all()
 
     async def _save(self) -> None:
-        """Wait until everything noted so far is safe."""
+        """Wait until everything noted so far is safe. Raises `Unavailable` where the store does not answer."""
+        journal = self._state.journal
+        noted = journal.noted
+        if journal.empty:
+            return
         self._dirty.set()
-        async with self._saved:
-            await self._saved.wait_for(lambda: self._state.journal.empty)
+        try:
+            async with asyncio.timeout(_PATIENCE), self._saved:
+                await self._saved.wait_for(lambda: journal.safe >= noted)
+        except TimeoutError:
+            raise Unavailable("the store does not answer; it is noted, and done as soon as the store does") from None
 
     async def _watch(self, context: Context, after: int) -> None:
         """Take in revisions that another tool puts into the store, as if they had been pushed."""
@@ -138,9 +147,21 @@ class Coding(Framework):
                         after = max(after, change.revision)
                         self._take_in(change, context.now())
                     context.wake()
-            except Unavailable as error:
+            except (Unavailable, Compacted) as error:
                 _log.warning("cannot watch the store now: %s", error)
             await asyncio.sleep(_RETRY)
+            after = await self._catch_up(context, after)
+
+    async def _catch_up(self, context: Context, after: int) -> int:
+        """Read every revision, for whatever the watch has missed."""
+        try:
+            entries, at = await context.store.range(REVISIONS)
+        except Unavailable:
+            return after
+        for entry in entries:
+            if entry.revision > after:
+                self._take_in(Change(*entry), context.now())
+        return at
 
     def _take_in(self, change: Change, now: Time) -> None:
         """One entry under ``revisions/``: ours, seen again; a new one; or one that is reported as wrong."""
@@ -155,9 +176,6 @@ class Coding(Framework):
                 if known.content() != revision.content():
                     raise InvalidInput(f"{change.key}: a revision never changes; put the next number instead")
                 return
-            faults = check_written(self._state, revision)
-            if faults:
-                raise InvalidInput("\n".join(f"{change.key}: {fault}" for fault in faults))
         except InvalidInput as error:
             self._state.problems[change.key] = str(error)
             _log.warning("left out: %s", error)

@@ -57,9 +57,10 @@ class Api:
             raise InvalidInput("files: give a list of one or more {name, text}")
         pairs = []
         for i, file in enumerate(files):
-            if not isinstance(file, dict) or not isinstance(file.get("name"), str) or not isinstance(file.get("text"), str):
+            name, text = (file.get("name"), file.get("text")) if isinstance(file, dict) else (None, None)
+            if not isinstance(name, str) or not isinstance(text, str):
                 raise InvalidInput(f"files[{i}]: give name and text, both strings")
-            pairs.append((file["name"], file["text"]))
+            pairs.append((name, text))
         push = prepare_push(self._state, pairs, _string(arguments, "who"), _string(arguments, "message"), self._now())
         if push.revisions:
             changes = [Put(revision.key, revision.to_bytes()) for revision in push.revisions]
@@ -175,9 +176,7 @@ class Api:
 
     # -- arguments --
 
-    def _targets(
-        self, arguments: Arguments, *, default_all: bool = False, only_one: bool = False
-    ) -> list[Target]:
+    def _targets(self, arguments: Arguments, *, default_all: bool = False, only_one: bool = False) -> list[Target]:
         """The argument `target`, one or a list. Without it, every service where that makes sense."""
         given = arguments.get("target")
         if given in (None, []) and default_all:
@@ -185,7 +184,8 @@ class Api:
         listed = given if isinstance(given, list) else [given]
         targets = [parse_target(each) for each in listed]
         if not targets or only_one and len(targets) != 1:
-            raise InvalidInput(f"target: name {'one' if only_one else 'at least one'} SERVICE, SERVICE/JOB or SERVICE/JOB/TASK")
+            count = "one" if only_one else "at least one"
+            raise InvalidInput(f"target: name {count} SERVICE, SERVICE/JOB or SERVICE/JOB/TASK")
         if default_all:
             for target in targets:
                 orders.check_pushed(self._state, target, or_up=True)

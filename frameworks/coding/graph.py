@@ -28,16 +28,18 @@ class Graph:
 
     def all_dependencies(self, jobs: Iterable[JobName]) -> list[JobName]:
         """What these jobs need, directly or not, and they themselves: each after what it depends on."""
-        found: dict[JobName, None] = {}
+        found: list[JobName] = []
+        seen: set[JobName] = set()
         stack = [(job, False) for job in reversed(list(jobs))]
         while stack:
             job, ready = stack.pop()
             if ready:
-                found.setdefault(job)
-            elif job not in found:
+                found.append(job)
+            elif job not in seen:
+                seen.add(job)
                 stack.append((job, True))
-                stack += [(each, False) for each in reversed(self.depends_on(job)) if each not in found]
-        return list(found)
+                stack += [(each, False) for each in reversed(self.depends_on(job))]
+        return found
 
     def all_dependants(self, job: JobName) -> set[JobName]:
         """Every job that needs this one, directly or not."""

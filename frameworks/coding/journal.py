@@ -14,14 +14,23 @@ class Journal:
     def __init__(self) -> None:
         self._waiting: dict[str, bytes | None] = {}
         self._writing: dict[str, bytes | None] = {}
+        self._taken = 0
+        self.noted = 0
+        """How many changes were noted so far."""
+        self.safe = 0
+        """How many of them, counted from the first, are in the store."""
 
     def put(self, key: str, value: bytes) -> None:
         """Have this key set."""
-        self._waiting[key] = value
+        self._note(key, value)
 
     def delete(self, key: str) -> None:
         """Have this key removed."""
-        self._waiting[key] = None
+        self._note(key, None)
+
+    def _note(self, key: str, value: bytes | None) -> None:
+        self._waiting[key] = value
+        self.noted += 1
 
     def holds(self, key: str) -> bool:
         """Whether the newest value of this key is not yet safe."""
@@ -34,12 +43,12 @@ class Journal:
 
     def take(self) -> list[Put | Delete]:
         """Everything to write now, in one transaction. Call `saved` or `failed` before the next."""
-        self._writing, self._waiting = {**self._writing, **self._waiting}, {}
+        self._writing, self._waiting, self._taken = {**self._writing, **self._waiting}, {}, self.noted
         return [Delete(key) if value is None else Put(key, value) for key, value in self._writing.items()]
 
     def saved(self) -> None:
         """What was taken is safe."""
-        self._writing = {}
+        self._writing, self.safe = {}, self._taken
 
     def failed(self) -> None:
         """What was taken was not written; it comes again with the next `take`."""

@@ -26,14 +26,15 @@ def up(state: State, targets: Sequence[Target], now: Time) -> Answer:
     """Start what was pushed and is down, after what it depends on. What is up stays as it is, at its revision."""
     for target in targets:
         check_pushed(state, target)
-    asked = [name for target in targets for name in state.newest_tasks(target)]
-    jobs = state.graph.all_dependencies(dict.fromkeys(name.of_job for name in asked))
-    asked_jobs = {name.of_job for name in asked}
+    asked: dict[JobName, list[TaskName]] = {}
+    for target in targets:
+        for name in state.newest_tasks(target):
+            asked.setdefault(name.of_job, []).append(name)
     names: list[TaskName] = []
     notes: list[str] = []
-    for job in jobs:
-        if job in asked_jobs:
-            names += [name for name in asked if name.of_job == job]
+    for job in state.graph.all_dependencies(asked):
+        if job in asked:
+            names += asked[job]
             continue
         needed = list(state.newest_tasks(Target(*job)))
         names += needed

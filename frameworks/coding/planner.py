@@ -245,7 +245,7 @@ class Planner:
                 plan = self._state.plan(task)
                 assert task.run is not None and plan is not None
                 task.run.launched, task.run.since = True, now
-                infos.append(task_to_launch(task.name, task.run.id, plan, host.name, task.run.ports))
+                infos.append(task_to_launch(task.name, task.run.id, plan, task.run.ports))
             decisions.append(Launch(tuple(host.offers), infos))
             self._forget_offers(host)
         return decisions

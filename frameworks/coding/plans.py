@@ -120,24 +120,16 @@ def _container(given: Mapping[str, object]) -> ContainerSpec:
     return container
 
 
-def task_to_launch(
-    name: TaskName, task_id: TaskId, plan: TaskPlan, host: str, ports: Sequence[PortMapping]
-) -> TaskInfo:
-    """The launch of this task on this host with these host ports.
+def task_to_launch(name: TaskName, task_id: TaskId, plan: TaskPlan, ports: Sequence[PortMapping]) -> TaskInfo:
+    """The launch of this task with these host ports.
 
-    Its environment says which port to listen on: ``PORT_HTTP`` for the port named http, ``PORT0`` for the first.
+    The label ``offerer.group`` has executors count the ended containers of a job together.
     """
-    env = {"OFFERER_TASK": str(name), "OFFERER_HOST": host}
-    for i, port in enumerate(ports):
-        env[f"PORT{i}"] = str(port.container)
-        if port.name:
-            env["PORT_" + port.name.upper().replace("-", "_")] = str(port.container)
-    labels = {"offerer.service": name.service, "offerer.job": name.job, "offerer.task": name.task}
     container = replace(
         plan.container,
         ports=tuple(ports),
-        env={**env, **plan.container.env},
-        labels={**plan.container.labels, **labels},
+        env={"OFFERER_TASK": str(name), **plan.container.env},
+        labels={**plan.container.labels, "offerer.service": name.service, "offerer.group": str(name.of_job)},
     )
     resources = plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
     return TaskInfo(task_id, resources, container.to_bytes())

@@ -72,10 +72,3 @@ def _fault_text(fault: Fault, checked: dict[str, CheckedFile]) -> str:
     if file is None:
         return f"{fault.job}: depends_on: {fault.message}"
     return Problem(file.source.line_of(path), path, fault.message).text(file.file)
-
-
-def check_written(state: State, revision: Revision) -> list[str]:
-    """What is wrong with a revision that somebody wrote into the store, as far as other services are concerned."""
-    depends_on = {job: wanted for job, wanted in state.dependencies().items() if job.service != revision.service}
-    faults, _ = check_dependencies([revision.service], {**depends_on, **revision.depends_on})
-    return [f"jobs.{fault.job.job}.depends_on[{fault.i}]: {fault.message}" for fault in faults]

@@ -14,12 +14,13 @@ def advance_updates(state: State, now: Time) -> None:
     """Set the next task going in each service whose last one has arrived; drop updates that are through."""
     for service, update in list(state.updates.items()):
         left = remaining(state, update)
+        while left and moving(state, update) is None:
+            task = min(left, key=lambda each: _order(state, each))
+            state.want(task, update.targets[task.name], now)
+            left = remaining(state, update)
         if not left:
             del state.updates[service]
             state.journal.delete(UPDATES + service)
-        elif moving(state, update) is None:
-            task = min(left, key=lambda each: _order(state, each))
-            state.want(task, update.targets[task.name], now)
 
 
 def remaining(state: State, update: Update) -> list[Task]:

@@ -14,8 +14,8 @@ from frameworks.coding.names import NAME_RULE, is_label
 from offerer import SECOND, Constraint, InvalidInput, Resources, Time
 
 MAX_REPLICAS: Final = 1000
-LEAST_MEMORY: Final = 4 << 20
-"""Bytes. Less is a forgotten unit; no engine starts a container with it."""
+LEAST_MEMORY: Final = 6 << 20
+"""Bytes. The engine takes no smaller limit, and less is mostly a forgotten unit."""
 
 _CONSTRAINT: Final = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(==|!=|=~|!~|not\s+in\b|in\b)\s*(.*?)\s*", re.DOTALL)
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
@@ -54,7 +54,8 @@ def _size(value: object) -> int:
 def _memory(value: object) -> int:
     size = _size(value)
     if 0 < size < LEAST_MEMORY:
-        raise ValueError(f"{value!r} is only {size} bytes; give a unit, for example {value}MiB")
+        fix = f"give a unit, for example {value}MiB" if isinstance(value, int) else "6MiB is the least"
+        raise ValueError(f"{value!r} is only {size} bytes; {fix}")
     return size
 
 
@@ -109,6 +110,14 @@ def _strings(value: object) -> dict[str, str]:
     return value
 
 
+def _labels(value: object) -> dict[str, str]:
+    strings = _strings(value)
+    for name in strings:
+        if name.startswith("offerer.") or not name:
+            raise ValueError(f"{name!r} is not for you to set: offerer.… is what offerer itself puts on containers")
+    return strings
+
+
 def _signal(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(r"SIG[A-Z0-9+-]+", value):
         raise ValueError(f"{value!r} is not a signal; write for example SIGTERM or SIGINT")
@@ -159,7 +168,7 @@ def _shown(value: object) -> str:
 Name = Annotated[str, PlainValidator(_name)]
 Text = Annotated[str, PlainValidator(_text)]
 Argument = Annotated[str, PlainValidator(_argument)]
-Strings = Annotated[dict[str, str], PlainValidator(_strings)]
+Labels = Annotated[dict[str, str], PlainValidator(_labels)]
 Environment = Annotated[dict[str, str], PlainValidator(_environment)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -201,7 +210,7 @@ class Settings(_Part):
     host: Text | None = None
     hosts: Annotated[list[Text], Field(min_length=1)] | None = None
     constraints: list[Annotated[str, PlainValidator(_condition)]] | None = None
-    labels: Strings | None = None
+    labels: Labels | None = None
     working_dir: Text | None = None
     user: Text | None = None
     pull: Literal["missing", "always", "never"] | None = None

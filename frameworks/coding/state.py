@@ -195,7 +195,13 @@ class State:
             self.unsettled.setdefault(task.name)
 
     def want(self, task: Task, revision: int | None, now: Time, *, gated: bool = False) -> None:
-        """From now on the task is to run this revision, or with None to be down. What failed before is forgotten."""
+        """From now on the task is to run this revision, or with None to be down. What failed before is forgotten.
+
+        A container that a new revision leaves as it is goes on, and counts as one of that revision.
+        """
+        run = task.run
+        if run is not None and revision is not None and self.plan(task, run.revision) == self.plan(task, revision):
+            run.revision = revision
         task.wanted, task.since, task.gated = revision, now, gated
         task.failures, task.not_before, task.blocked, task.shortage = 0, 0, False, ""
         self.changed(task)
@@ -239,7 +245,17 @@ class State:
         for revision in revisions:
             self.revisions.setdefault(revision.service, {})[revision.number] = revision
             self._highest[revision.service] = max(revision.number, self._highest.get(revision.service, 0))
-        self.graph = Graph(self.dependencies())
+        self._draw_graph()
+
+    def _draw_graph(self) -> None:
+        """Push lets no cycle in, but another tool may write one: then one dependency of it does not count."""
+        depends_on = self.dependencies()
+        self.problems.pop("depends_on", None)
+        while cycle := Graph(depends_on).cycle():
+            chain = " → ".join(map(str, cycle))
+            self.problems["depends_on"] = f"these jobs wait for each other: {chain}; {cycle[0]} does not wait"
+            depends_on[cycle[0]] = tuple(job for job in depends_on[cycle[0]] if job != cycle[1])
+        self.graph = Graph(depends_on)
 
     def dependencies(self) -> dict[JobName, tuple[JobName, ...]]:
         """What each job of every service depends on, by its newest revision."""
@@ -273,7 +289,7 @@ class State:
                     self.updates[service] = Update.from_entry(service, entry.value)
             except (InvalidInput, ValueError, KeyError, TypeError) as error:
                 self.problems[entry.key] = str(error)
-        self.graph = Graph(self.dependencies())
+        self._draw_graph()
 
     def note_number(self, key: str) -> None:
         """Remember that this revision number is taken, whatever the entry holds."""

@@ -1,4 +1,4 @@
-"""What `status`, `ps`, `inspect` and `services` answer: the state as plain data, each reason from the code that decides."""
+"""What `status`, `ps` and `inspect` answer: the state as plain data, each reason from the code that decides."""
 
 from __future__ import annotations
 
