@@ -59,12 +59,15 @@ class SqliteStore:
         self._closed = False
 
     @classmethod
-    def open(cls, path: str | Path, kept_changes: int = KEPT_CHANGES) -> SqliteStore:
+    async def open(cls, path: str | Path, kept_changes: int = KEPT_CHANGES) -> SqliteStore:
         """Open the file, or make it. Raises `InvalidInput` where it is something else, `Unavailable` where it is held.
 
         Of the changes, the newest `kept_changes` at least are kept for watches.
         """
-        path = Path(path)
+        return await asyncio.to_thread(cls._open, Path(path), kept_changes)
+
+    @classmethod
+    def _open(cls, path: Path, kept_changes: int) -> SqliteStore:
         lock = _lock(path)
         try:
             connection = _connect(path)

@@ -37,7 +37,7 @@ async def served(store: Store, prefix: str) -> AsyncIterator[RemoteStore]:
 
 @pytest.fixture(params=["sqlite", "remote"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    sqlite = SqliteStore.open(tmp_path / "store.db", kept_changes=KEPT)
+    sqlite = await SqliteStore.open(tmp_path / "store.db", kept_changes=KEPT)
     try:
         if request.param == "sqlite":
             yield sqlite
@@ -183,7 +183,7 @@ async def test_too_much_for_one_transaction_is_refused_with_the_limit(store: Sto
 
 
 async def test_a_framework_sees_only_its_own_keys(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "store.db")
+    store = await SqliteStore.open(tmp_path / "store.db")
     async with served(store, "frameworks/one/") as one, served(store, "frameworks/two/") as two:
         await store.transact([Put("masters/leader", b"secret")])
         await one.transact([Put("mine", b"1")])
@@ -196,7 +196,7 @@ async def test_a_framework_sees_only_its_own_keys(tmp_path: Path) -> None:
 
 
 async def test_a_master_that_goes_away_is_unavailable_not_a_failure_of_grpc(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "store.db")
+    store = await SqliteStore.open(tmp_path / "store.db")
     async with served(store, "") as remote:
         watching = asyncio.create_task(collect(remote, "", 0, 1))
         await remote.get("a")

@@ -19,11 +19,11 @@ from offerer.store.sqlite import SqliteStore
 
 async def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
     path = tmp_path / "new" / "store.db"
-    store = SqliteStore.open(path)
+    store = await SqliteStore.open(path)
     for i in range(5):
         revision = await store.transact([Put(f"k{i}", b"v")])
     await store.close()
-    store = SqliteStore.open(path)
+    store = await SqliteStore.open(path)
     entries, at = await store.range("")
     assert len(entries) == 5 and at == revision
     assert await store.transact([Put("more", b"")]) == revision + 1
@@ -38,7 +38,7 @@ import asyncio, sys
 from offerer import Put
 from offerer.store.sqlite import SqliteStore
 async def main():
-    store = SqliteStore.open(sys.argv[1])
+    store = await SqliteStore.open(sys.argv[1])
     async def write(i):
         while True:
             print(await store.transact([Put(f"k{i}", b"x" * 100)]), flush=True)
@@ -53,7 +53,7 @@ asyncio.run(main())
     acknowledged += [int(line) for line in process.stdout.read().split("\n")[:-1]]
     process.wait()
     process.stdout.close()
-    store = SqliteStore.open(path)  # the dead process holds nothing
+    store = await SqliteStore.open(path)  # the dead process holds nothing
     _, revision = await store.range("")
     await store.close()
     assert revision >= max(acknowledged)
@@ -62,7 +62,7 @@ asyncio.run(main())
 
 async def test_transactions_that_wait_share_a_commit(tmp_path: Path) -> None:
     """A thousand at once take far fewer syncs than a thousand, and each gets a revision of its own."""
-    store = SqliteStore.open(tmp_path / "store.db")
+    store = await SqliteStore.open(tmp_path / "store.db")
     revisions = await asyncio.gather(*(store.transact([Put(f"k{i}", b"v")]) for i in range(1000)))
     assert revisions == list(range(1, 1001))
     wal = (tmp_path / "store.db-wal").stat().st_size
@@ -72,7 +72,7 @@ async def test_transactions_that_wait_share_a_commit(tmp_path: Path) -> None:
 
 
 async def test_the_event_loop_goes_on_while_the_store_works(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "store.db")
+    store = await SqliteStore.open(tmp_path / "store.db")
     for i in range(8):
         await store.transact([Put(f"{i}/{j}", bytes(10_000)) for j in range(500)])
     working = asyncio.gather(*(store.range("") for _ in range(5)), store.transact([Put("x", bytes(5 << 20))]))
@@ -87,37 +87,37 @@ async def test_the_event_loop_goes_on_while_the_store_works(tmp_path: Path) -> N
 
 
 async def test_a_second_master_is_told_who_holds_the_file(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "store.db")
+    store = await SqliteStore.open(tmp_path / "store.db")
     with pytest.raises(Unavailable, match=rf"store.db is in use by another master \(process {os.getpid()}\); stop it"):
-        SqliteStore.open(tmp_path / "store.db")
+        await SqliteStore.open(tmp_path / "store.db")
     await store.close()
-    await SqliteStore.open(tmp_path / "store.db").close()
+    await (await SqliteStore.open(tmp_path / "store.db")).close()
 
 
 async def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a database, but long enough to be mistaken for the header of one\n" * 100)
     with pytest.raises(InvalidInput, match="notes.txt is not a SQLite database; name another file"):
-        SqliteStore.open(text)
+        await SqliteStore.open(text)
     assert text.read_text().startswith("not a database")
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE theirs (x)")
     other.commit()
     other.close()
     with pytest.raises(InvalidInput, match="another program's database"):
-        SqliteStore.open(tmp_path / "other.db")
+        await SqliteStore.open(tmp_path / "other.db")
     newer = tmp_path / "newer.db"
-    await SqliteStore.open(newer).close()
+    await (await SqliteStore.open(newer)).close()
     connection = sqlite3.connect(newer)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(InvalidInput, match=r"newer offerer \(format 99\)"):
-        SqliteStore.open(newer)
+        await SqliteStore.open(newer)
     with pytest.raises(InvalidInput, match="cannot open"):
-        SqliteStore.open(text / "below-a-file.db")
+        await SqliteStore.open(text / "below-a-file.db")
     (tmp_path / "directory").mkdir()
     with pytest.raises(InvalidInput, match="cannot open .*directory"):
-        SqliteStore.open(tmp_path / "directory")
+        await SqliteStore.open(tmp_path / "directory")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
@@ -130,7 +130,7 @@ async def test_a_full_disk_is_one_clear_error_and_writes_go_on_when_there_is_roo
     if mounted.returncode:
         pytest.skip(f"this container may not mount: {mounted.stderr.strip()}")
     try:
-        store = SqliteStore.open(disk / "store.db")
+        store = await SqliteStore.open(disk / "store.db")
         ballast = disk / "ballast"
         ballast.write_bytes(bytes(500_000))
         await store.transact([Put("a", b"before")])
@@ -142,7 +142,7 @@ async def test_a_full_disk_is_one_clear_error_and_writes_go_on_when_there_is_roo
         ballast.unlink()
         await store.transact([Put("a", b"after")])
         await store.close()
-        store = SqliteStore.open(disk / "store.db")
+        store = await SqliteStore.open(disk / "store.db")
         entry = await store.get("a")
         assert entry is not None and entry.value == b"after"
         await store.close()
