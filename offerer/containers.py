@@ -110,6 +110,15 @@ def check_container(container: ContainerSpec) -> ContainerSpec:
     for key in container.env:
         if not _ENV_NAME.match(key):
             raise InvalidSpec(f"spec.env: {key!r} is not a variable name; use letters, digits and '_'")
+    _check_ports_and_volumes(container)
+    if container.pull not in ("missing", "always", "never"):
+        raise InvalidSpec(f"spec.pull: {container.pull!r} must be missing, always or never")
+    if not isinstance(container.stop_grace, int) or container.stop_grace < 0:
+        raise InvalidSpec(f"spec.stop_grace: {container.stop_grace!r} must be microseconds, 0 or more")
+    return container
+
+
+def _check_ports_and_volumes(container: ContainerSpec) -> None:
     for port in container.ports:
         for side, number in (("container", port.container), ("host", port.host)):
             if not isinstance(number, int) or not 1 <= number <= 65535:
@@ -121,11 +130,6 @@ def check_container(container: ContainerSpec) -> ContainerSpec:
             raise InvalidSpec(f"spec.volumes.target: {mount.target!r} must be an absolute path in the container")
         if ".." in str(mount.source).split("/"):
             raise InvalidSpec(f"spec.volumes.source: {mount.source!r} must not contain '..'")
-    if container.pull not in ("missing", "always", "never"):
-        raise InvalidSpec(f"spec.pull: {container.pull!r} must be missing, always or never")
-    if not isinstance(container.stop_grace, int) or container.stop_grace < 0:
-        raise InvalidSpec(f"spec.stop_grace: {container.stop_grace!r} must be microseconds, 0 or more")
-    return container
 
 
 def _list(name: str, raw: Mapping[str, Any]) -> list[Any]:

@@ -110,8 +110,9 @@ class Framework:
     def on_registered(self, now: Time, tasks: Sequence[TaskStatus]) -> Decisions:
         """(Re)connected: `tasks` are all tasks the cluster has of this framework, each with its latest status.
 
-        Comes before any offer. Offers from before are void.
+        Comes before any offer. Offers from before are void. Unless overridden, they are taken as news.
         """
+        return self.on_statuses(now, tasks)
 
     def on_offers(self, now: Time, offers: Sequence[Offer]) -> Decisions:
         """Offers to launch on or decline. What is neither stays held until it times out (60 s)."""

@@ -52,9 +52,10 @@ class HostRegistered:
 
 @dataclass(slots=True)
 class HostDisconnected:
-    """The connection to an executor broke; it may come back."""
+    """The connection to an executor broke, after it had been silent for so long; it may come back."""
 
     host_id: HostId
+    silent_for: Time = 0
 
 
 @dataclass(slots=True)

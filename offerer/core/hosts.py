@@ -143,9 +143,8 @@ def on_host_disconnected(state: State, event: HostDisconnected) -> None:
     host.state = HostState.DISCONNECTED
     state.allocator.set_offerable(host, False)
     take_back(state, list(host.offers.values()))
-    host.timer = state.timers.set(
-        state.now + state.settings.unreachable_after, partial(_become_unreachable, state, host)
-    )
+    patience = max(0, state.settings.unreachable_after - event.silent_for)
+    host.timer = state.timers.set(state.now + patience, partial(_become_unreachable, state, host))
 
 
 def _become_unreachable(state: State, host: Host) -> None:

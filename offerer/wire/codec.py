@@ -143,15 +143,15 @@ def write_status(into: common.TaskStatus, status: TaskStatus, framework_id: str 
         into.framework_id = framework_id
 
 
-def read_status(message: common.TaskStatus) -> TaskStatus:
-    """The status of a message. Raises `PeerError` where the state is none we know."""
+def read_status(message: common.TaskStatus, host_id: HostId | None = None) -> TaskStatus:
+    """The status of a message (from that host). Raises `PeerError` where the state is none we know."""
     state = _STATES.get(message.state)
     if state is None or not message.task_id:
         raise PeerError(f"status of task {message.task_id!r}: {message.state} is not a task state we know")
     return TaskStatus(
         TaskId(message.task_id),
         state,
-        HostId(message.host_id),
+        HostId(message.host_id) if host_id is None else host_id,
         _REASONS.get(message.reason, Reason.NONE),
         message.message,
         message.exit_code if message.HasField("exit_code") else None,

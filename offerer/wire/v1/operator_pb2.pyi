@@ -235,12 +235,14 @@ class CallResponse(_message.Message):
     def __init__(self, answer: _Optional[bytes] = ...) -> None: ...
 
 class TaskRequest(_message.Message):
-    __slots__ = ("framework_id", "task_id")
+    __slots__ = ("framework_id", "task_id", "host_id")
     FRAMEWORK_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    HOST_ID_FIELD_NUMBER: _ClassVar[int]
     framework_id: str
     task_id: str
-    def __init__(self, framework_id: _Optional[str] = ..., task_id: _Optional[str] = ...) -> None: ...
+    host_id: str
+    def __init__(self, framework_id: _Optional[str] = ..., task_id: _Optional[str] = ..., host_id: _Optional[str] = ...) -> None: ...
 
 class TaskLogsRequest(_message.Message):
     __slots__ = ("task", "options")

@@ -1,0 +1,65 @@
+"""What the client believes of each task, so that a plug-in sees every status once and in order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from offerer.ids import HostId, TaskId
+from offerer.task_states import TRANSITIONS, TaskState
+from offerer.types import Reason, TaskStatus
+
+REMEMBER_ENDED = 100_000
+
+
+class _View(NamedTuple):
+    state: TaskState
+    host_id: HostId
+    uuid: bytes
+
+
+class Views:
+    """The tasks that are alive as far as this client knows, and the ids of those that ended lately."""
+
+    def __init__(self) -> None:
+        self._alive: dict[TaskId, _View] = {}
+        self._ended: dict[TaskId, None] = {}
+
+    def launched(self, task_id: TaskId, host_id: HostId) -> None:
+        """The plug-in launches a task."""
+        if task_id not in self._alive:
+            self._ended.pop(task_id, None)
+            self._alive[task_id] = _View(TaskState.STAGING, host_id, b"")
+
+    def believe(self, task_id: TaskId, host_id: HostId) -> None:
+        """The plug-in's own records say that this task is alive there."""
+        self._alive.setdefault(task_id, _View(TaskState.STAGING, host_id, b""))
+
+    def believed(self) -> Iterable[tuple[TaskId, HostId]]:
+        """The tasks to ask the master about."""
+        return ((task_id, view.host_id) for task_id, view in self._alive.items())
+
+    def news(self, status: TaskStatus) -> bool:
+        """Whether the plug-in is to see this status; takes it over if so."""
+        task_id, state = status.task_id, status.state
+        if task_id in self._ended:
+            return False
+        view = self._alive.get(task_id)
+        if view is not None:
+            again = view.state == state
+            if again and (view.uuid == status.uuid or status.reason is Reason.RECONCILIATION):
+                return False
+            if not again and state not in TRANSITIONS[view.state]:
+                return False
+        if state.terminal:
+            self._alive.pop(task_id, None)
+            self._ended[task_id] = None
+            if len(self._ended) > REMEMBER_ENDED:
+                del self._ended[next(iter(self._ended))]
+        else:
+            self._alive[task_id] = _View(state, status.host_id, status.uuid)
+        return True
+
+    def snapshot(self, statuses: Iterable[TaskStatus]) -> list[TaskStatus]:
+        """What a registration says of all tasks: those that ended and were seen to are left out."""
+        return [status for status in statuses if self.news(status) or not status.state.terminal]

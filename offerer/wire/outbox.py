@@ -1,0 +1,77 @@
+"""What waits to be sent to one peer: batched into messages, bounded, written by one task.
+
+The core's outputs of one loop turn end up in one message. A peer that does not drain its stream is cut off when its
+outbox is full; it never stalls the loop or the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+MESSAGE_BYTES = 1 << 20
+"""A message is closed at about this size, far below the 16 MiB at which a peer is cut off."""
+OUTBOX_BYTES = 64 << 20
+
+M = TypeVar("M")
+
+
+class Overflow(Exception):
+    """The peer does not drain its stream."""
+
+
+class Outbox(Generic[M]):
+    """Messages to one peer, in order."""
+
+    def __init__(self, new_message: Callable[[], M], limit: int = OUTBOX_BYTES) -> None:
+        self._new_message = new_message
+        self._limit = limit
+        self._messages: deque[tuple[M, int]] = deque()
+        self._open: M | None = None
+        self._open_bytes = 0
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._overflowed = False
+        self.sent = 0
+
+    def message(self, size: int) -> M:
+        """The message to add about `size` bytes to."""
+        if self._open is None or self._open_bytes > MESSAGE_BYTES:
+            self._close_message()
+            self._open = self._new_message()
+        self._open_bytes += size
+        self._bytes += size
+        if self._bytes > self._limit:
+            self._overflowed = True
+        self._wake.set()
+        return self._open
+
+    def _close_message(self) -> None:
+        if self._open is not None:
+            self._messages.append((self._open, self._open_bytes))
+        self._open = None
+        self._open_bytes = 0
+
+    async def pump(self, write: Callable[[M], Awaitable[None]]) -> None:
+        """Write messages as they come, for ever. Raises `Overflow`."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._close_message()
+            while self._messages:
+                if self._overflowed:
+                    raise Overflow
+                message, size = self._messages.popleft()
+                await write(message)
+                self.sent += 1
+                self._bytes -= size
+
+    async def watch_overflow(self, stalled_for: float) -> None:
+        """Raise `Overflow` also while a write hangs: the bound was passed, or nothing went out for so long."""
+        while True:
+            sent, waiting = self.sent, bool(self._bytes)
+            await asyncio.sleep(stalled_for)
+            if self._overflowed or (waiting and self._bytes and self.sent == sent):
+                raise Overflow
