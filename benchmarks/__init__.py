@@ -1,1 +1,1 @@
-""""""
+"""Measurements of the running system. Each prints one JSON object on standard output with ``--json``."""

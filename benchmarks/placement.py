@@ -1,0 +1,220 @@
+"""Placements over real gRPC: launch → acknowledged RUNNING at the framework.
+
+Three processes: the master, all executors (fake runtime, each with a stream of its own), one framework. The same
+batches through a bare gRPC echo, in the same run, say what the machine could do at best::
+
+    python -m benchmarks.placement --executors 1000 --tasks 100000 --json
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any
+
+import click
+import grpc.aio
+
+from benchmarks import echo
+from benchmarks.measure import progress, quantiles_ms, report, rss_mib
+from executor.daemon import Executor, ExecutorConfig
+from executor.fake import FakeRuntime
+from offerer import (
+    ContainerSpec,
+    Decisions,
+    Decline,
+    Framework,
+    HostId,
+    Launch,
+    Offer,
+    Resources,
+    Suppress,
+    TaskId,
+    TaskInfo,
+    TaskState,
+    TaskStatus,
+    Time,
+)
+from offerer.client import Client
+from offerer.master.server import Master, MasterConfig
+
+_NEEDS = Resources.of(cpus=0.1, memory="32MiB")
+_HOST = Resources.of(cpus=64, memory="64GiB", ports="20000-29999")
+_SPEC = ContainerSpec(image="none").to_bytes()
+_CHANNELS = 8
+
+
+class Placing(Framework):
+    """Launches so many tasks, `batch` at most on each offer, and notes when."""
+
+    name = "placing"
+
+    def __init__(self, tasks: int, batch: int) -> None:
+        self.left = self.waiting = tasks
+        self.batch = batch
+        self.launched_at: dict[TaskId, float] = {}
+        self.launch_seconds: list[float] = []
+        self.offer_seconds: list[float] = []
+        self.freed_at: dict[HostId, float] = {}
+        self.first = self.last = 0.0
+        self.done = asyncio.Event()
+
+    def on_offers(self, now: Time, offers: Sequence[Offer]) -> Decisions:
+        """Fill every offer."""
+        clock = time.perf_counter()
+        self.first = self.first or clock
+        for offer in offers:
+            freed = self.freed_at.pop(offer.host_id, None)
+            if freed is not None:
+                self.offer_seconds.append(clock - freed)
+            n = min(self.batch, self.left)
+            if not n:
+                yield Decline([offer.id])
+                continue
+            tasks = [TaskInfo(TaskId(f"task-{self.left - i}"), _NEEDS, _SPEC) for i in range(n)]
+            self.left -= n
+            sent = time.perf_counter()
+            self.freed_at[offer.host_id] = sent
+            self.launched_at.update((task.task_id, sent) for task in tasks)
+            yield Launch([offer.id], tasks)
+        if not self.left:
+            yield Suppress()
+
+    def on_statuses(self, now: Time, statuses: Sequence[TaskStatus]) -> Decisions:
+        """Count what runs."""
+        clock = time.perf_counter()
+        for status in statuses:
+            if status.state is TaskState.RUNNING:
+                self.launch_seconds.append(clock - self.launched_at.pop(status.task_id))
+                self.waiting -= 1
+            elif status.state.terminal:
+                raise AssertionError(f"{status}")
+        if not self.waiting:
+            self.last = clock
+            self.done.set()
+        return None
+
+
+def _serve_master(pipe: Connection) -> None:
+    async def run() -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            master = Master(MasterConfig(store=os.path.join(directory, "master.db"), listen="127.0.0.1:0"))
+            await master.start()
+            pipe.send(master.port)
+            await asyncio.to_thread(pipe.recv)
+            await master.stop()
+
+    asyncio.run(run())
+
+
+def _serve_executors(pipe: Connection, port: int, executors: int) -> None:
+    async def run() -> None:
+        channels = [
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
+            for _ in range(_CHANNELS)
+        ]
+        running = []
+        for i in range(executors):
+            config = ExecutorConfig(
+                masters=(f"127.0.0.1:{port}",), runtime=FakeRuntime(), total=_HOST, name=f"host-{i}", address="127.0.0.1"
+            )
+            running.append(asyncio.create_task(Executor(config, channels[i % _CHANNELS]).run()))
+        pipe.send("started")
+        await asyncio.to_thread(pipe.recv)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+async def _registered(port: int, executors: int) -> None:
+    from offerer.wire import codec
+
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        operator = codec.OperatorStub(channel)
+        while True:
+            state = await operator.GetState(codec.operator.GetStateRequest(hosts=True))
+            if sum(host.state == "active" for host in state.hosts) == executors:
+                return
+            await asyncio.sleep(0.2)
+
+
+async def _place(port: int, framework: Placing) -> None:
+    client = asyncio.create_task(Client(framework, [f"127.0.0.1:{port}"]).run())
+    done = asyncio.create_task(framework.done.wait())
+    await asyncio.wait([client, done], return_when=asyncio.FIRST_COMPLETED)
+    if client.done():
+        await client
+    client.cancel()
+    await asyncio.gather(client, return_exceptions=True)
+
+
+class _Process:
+    """A process of the measurement, with a pipe to it."""
+
+    def __init__(self, target: Callable[..., None], *arguments: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=target, args=(theirs, *arguments), daemon=True)
+        self._process.start()
+        self.said: Any = self.pipe.recv()
+        self.pid = self._process.pid or 0
+
+    def stop(self) -> None:
+        """Tell it to end, and see that it does."""
+        self.pipe.send("stop")
+        self._process.join(20)
+        self._process.kill()
+
+
+def measure(executors: int, tasks: int, batch: int) -> dict[str, Any]:
+    """One run."""
+    echoing = _Process(echo.serve)
+    echoed = asyncio.run(echo.measure(echoing.said, tasks, batch))
+    echoing.stop()
+    progress(f"echo: {echoed:,.0f} tasks/s")
+    master = _Process(_serve_master)
+    hosts = _Process(_serve_executors, master.said, executors)
+    try:
+        asyncio.run(_registered(master.said, executors))
+        progress(f"{executors} executors registered")
+        framework = Placing(tasks, batch)
+        asyncio.run(_place(master.said, framework))
+        seconds = framework.last - framework.first
+        return {
+            "executors": executors,
+            "tasks": tasks,
+            "seconds": round(seconds, 3),
+            "tasks_per_second": round(tasks / seconds),
+            "echo_tasks_per_second": round(echoed),
+            "share_of_echo": round(tasks / seconds / echoed, 3),
+            "launch_ms": quantiles_ms(framework.launch_seconds),
+            "offer_ms": quantiles_ms(framework.offer_seconds),
+            "master_rss_mib": rss_mib(master.pid),
+            "executor_rss_mib": rss_mib(hosts.pid),
+        }
+    finally:
+        hosts.stop()
+        master.stop()
+
+
+@click.command()
+@click.option("--executors", default=1000, show_default=True, type=click.IntRange(1), help="Hosts, each a stream.")
+@click.option("--tasks", default=100_000, show_default=True, type=click.IntRange(1), help="Tasks to place.")
+@click.option("--batch", default=25, show_default=True, type=click.IntRange(1), help="Most tasks of one launch.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def main(executors: int, tasks: int, batch: int, as_json: bool) -> None:
+    """Measure placements over real gRPC."""
+    if tasks > executors * 640:
+        raise click.BadParameter(f"{tasks} tasks do not fit on {executors} hosts of 640 each", param_hint="--tasks")
+    report(measure(executors, tasks, batch), as_json)
+
+
+if __name__ == "__main__":
+    main()
