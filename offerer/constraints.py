@@ -26,7 +26,7 @@ class Constraint(NamedTuple):
     def __str__(self) -> str:
         if self.operator in ("in", "not in"):
             return f"{self.attribute} {self.operator} [{', '.join(self.values)}]"
-        return f"{self.attribute} {self.operator} {self.values[0]}"
+        return f"{self.attribute} {self.operator} {', '.join(self.values)}"
 
     def matches(self, host: str, attributes: Mapping[str, str]) -> bool:
         """Whether a host of this name and these attributes satisfies the condition."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from offerer import clock
 from offerer.core import events as e
@@ -22,6 +23,14 @@ from offerer.wire.rpc_errors import abort
 REGISTER_WITHIN: Time = 10 * SECOND
 MAX_NAME = 253
 Context = grpc.aio.ServicerContext[Any, Any]
+
+
+async def read(context: Context) -> Any:
+    """The next message, or EOF. Raises `PeerError` for bytes that are none."""
+    try:
+        return await context.read()
+    except DecodeError as error:
+        raise PeerError(f"what came is not a message of this protocol: {error}") from None
 
 
 class Timing(Protocol):
@@ -58,7 +67,7 @@ class Stream:
     async def first(self) -> Any:
         """The first message. Raises `PeerError` where none comes."""
         try:
-            message = await asyncio.wait_for(self._context.read(), REGISTER_WITHIN / SECOND)
+            message = await asyncio.wait_for(read(self._context), REGISTER_WITHIN / SECOND)
         except TimeoutError:
             raise PeerError(f"no registration came within {REGISTER_WITHIN // SECOND} s") from None
         if message is grpc.aio.EOF:
@@ -88,8 +97,7 @@ class Stream:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _read(self, receive: Callable[[Any], None]) -> None:
-        read = self._context.read
-        while (message := await read()) is not grpc.aio.EOF:
+        while (message := await read(self._context)) is not grpc.aio.EOF:
             self._heard_at = clock.now()
             receive(message)
 
