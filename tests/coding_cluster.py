@@ -164,6 +164,7 @@ class SimCluster:
 
     def advance(self, seconds: float) -> None:
         """Let time pass, with everything due on the way happening at its time."""
+        self.settle()
         until = self.now + round(seconds * SECOND)
         while True:
             due = [at for at in [*self.wakes, *self.refused.values()] if self.now < at <= until]

@@ -30,14 +30,6 @@ _SYNONYMS: Final = {
     "target": "container",
 }  # fmt: skip
 _EXAMPLES: Final = {"service": "service: core", "jobs": "jobs: {web: {image: nginx:1.27}}"}
-_KINDS: Final = {
-    "int_type": "a whole number, without quotes",
-    "list_type": "a list, for example [a, b]",
-    "dict_type": "a mapping of names",
-    "model_type": "a mapping of fields",
-    "model_attributes_type": "a mapping of fields",
-    "string_type": "text; write it in quotes",
-}
 
 
 class CheckedFile(NamedTuple):
@@ -82,6 +74,9 @@ def _settle_strings(source: Source) -> Iterator[Problem]:
                     mapping[name] = ""
                     fix = f"{written} can be read in several ways; write '{written}'"
                     yield Problem(source.line_of(here), here, fix)
+            elif isinstance(value, list | dict):
+                mapping[name] = ""
+                yield Problem(source.line_of(here), here, f"{_shown(value)} is not text; write one value")
             elif value is None:
                 mapping[name] = ""
                 yield Problem(source.line_of(here), here, "there is no value; write '' for an empty one")
@@ -122,16 +117,35 @@ def _message(error: Mapping[str, Any], path: Path) -> str:
     if kind == "literal_error":
         return f"{value!r} must be {context['expected']}"
     if kind == "too_short":
-        return "is empty; give at least one, or leave the field out"
-    shown = "a mapping" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)
-    shown = "nothing" if value is None else shown
-    return f"{shown} must be {_KINDS.get(kind) or error['msg']}"
+        return "there is nothing in it; give at least one"
+    if kind == "int_type":
+        digits = isinstance(value, str) and value.strip("-").isdecimal()
+        return f"{_shown(value)} is not a whole number" + (f"; write {value}, without quotes" if digits else "")
+    if kind == "list_type":
+        words = value.split() if isinstance(value, str) else ["a", "b"]
+        listed = ", ".join(f"'{word}'" if word[0].isdigit() else word for word in words)
+        return f"{_shown(value)} is not a list; write for example [{listed}]"
+    if kind in ("model_type", "model_attributes_type"):
+        what = "there is nothing here" if value is None else f"{_shown(value)} is not a mapping"
+        return f"{what}; the fields are {', '.join(_fields(path))}"
+    if kind == "dict_type":
+        return f"{_shown(value)} is not a mapping of names; write for example {{web: {{…}}}}"
+    return f"{_shown(value)}: {error['msg']}"
+
+
+def _shown(value: object) -> str:
+    return {dict: "a mapping", list: "a list", type(None): "nothing"}.get(type(value), repr(value))
+
+
+def _fields(path: Path) -> list[str]:
+    """The fields that may stand at this place."""
+    where = "/".join(map(str, path))
+    model = next((model for pattern, model in _MODELS if re.fullmatch(pattern, where)), ServiceFile)
+    return list(model.model_fields)
 
 
 def _unknown_field(path: Path) -> str:
-    where, wrong = "/".join(map(str, path[:-1])), str(path[-1])
-    model = next((model for pattern, model in _MODELS if re.fullmatch(pattern, where)), ServiceFile)
-    known = list(model.model_fields)
+    known, wrong = _fields(path[:-1]), str(path[-1])
     synonym = _SYNONYMS.get(wrong)
     hint = f"; did you mean {synonym!r}?" if synonym in known else did_you_mean(wrong, known)
     return f"unknown field{hint or '; known here: ' + ', '.join(known)}"

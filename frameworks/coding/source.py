@@ -63,6 +63,9 @@ def parse(text: str) -> Source:
     except yaml.YAMLError as error:
         source.problems.append(_syntax_problem(error))
         return source
+    except RecursionError:
+        source.problems.append(Problem(1, (), "not a service file: brackets within brackets without end"))
+        return source
     if len(documents) > 1:
         line = documents[1].start_mark.line + 1
         source.problems.append(Problem(line, (), "a second document begins here; a file holds one service"))
@@ -149,9 +152,10 @@ class _Builder:
     def _key(self, node: yaml.Node, path: Path) -> str | None:
         if isinstance(node, yaml.ScalarNode) and node.tag == _PLAIN + "str":
             return str(node.value)
-        shown = repr(node.value) if isinstance(node, yaml.ScalarNode) else "this key"
-        fix = f"write '{node.value}'" if isinstance(node, yaml.ScalarNode) and node.value else "use a word"
-        self._problem(node, path, f"{shown} is not a name; {fix}")
+        if isinstance(node, yaml.ScalarNode) and node.value:
+            self._problem(node, path, f"{node.value} is not a word; if it is a name, write '{node.value}'")
+        else:
+            self._problem(node, path, "what is before the colon must be a word")
         return None
 
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
@@ -188,6 +192,8 @@ def _syntax_problem(error: yaml.YAMLError) -> Problem:
         hint = "; indent with blanks, not tabs"
     elif "mapping values are not allowed" in said:
         hint = "; quote a value that contains ': ', and check the indentation"
+    elif "expected ',' or" in said or "end of stream" in said:
+        hint = "; is a bracket or a quote left open here or in the lines above?"
     elif "expected <block end>" in said:
         hint = "; check the indentation of this line against the lines above"
     return Problem(line, (), f"not YAML: {said}{hint}")

@@ -17,6 +17,8 @@ MAX_REPLICAS: Final = 1000
 LEAST_MEMORY: Final = 6 << 20
 """Bytes. The engine takes no smaller limit, and less is mostly a forgotten unit."""
 
+LARGEST_SIZE: Final = 1 << 50
+
 _CONSTRAINT: Final = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(==|!=|=~|!~|not\s+in\b|in\b)\s*(.*?)\s*", re.DOTALL)
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -33,8 +35,8 @@ def _name(value: object) -> str:
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value or "\0" in value:
-        fix = f"write {str(value)!r} in quotes" if isinstance(value, int | float) else "write some text"
-        raise ValueError(f"{value!r} is not text; {fix}")
+        fix = f"write {str(value)!r} in quotes" if isinstance(value, int | float) else "write one text"
+        raise ValueError(f"{_shown(value)} is not text; {fix}")
     return value
 
 
@@ -46,9 +48,12 @@ def _size(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"{value!r} is not a size; write for example 512MiB or 2GiB")
     try:
-        return Resources.of(memory=value).memory
-    except InvalidInput as error:
+        size = Resources.of(memory=value).memory
+    except (InvalidInput, OverflowError, ValueError) as error:
         raise ValueError(str(error).removeprefix("memory: ")) from None
+    if size > LARGEST_SIZE:
+        raise ValueError(f"{value!r} is more than any host has; is the unit right?")
+    return size
 
 
 def _memory(value: object) -> int:
@@ -195,7 +200,7 @@ class ResourceSpec(_Part):
     cpus: Annotated[float, PlainValidator(_cpus)] = 0.1
     memory: Annotated[int, PlainValidator(_memory)] = 128 << 20
     disk: Annotated[int, PlainValidator(_size)] = 0
-    gpus: Annotated[int, Field(ge=0)] = 0
+    gpus: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
 class Settings(_Part):
