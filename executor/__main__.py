@@ -14,7 +14,8 @@ import click
 
 from executor.daemon import Executor, ExecutorConfig
 from executor.host import default_state_dir, total_resources
-from executor.runtime import RUNTIMES, Retention, make_runtime
+from executor.retention import Retention
+from executor.runtime import RUNTIMES, make_runtime
 from offerer import __version__
 from offerer.cli.common import DEFAULT_MASTER, check_address, run_reporting_errors
 from offerer.errors import InvalidInput

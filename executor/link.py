@@ -55,6 +55,7 @@ class Link:
         self._silence_allowed: Time = _ANSWER_WITHIN
         self._heard_at = clock.now()
         self._cut_off = False
+        self._keeping_alive: asyncio.Task[None]
 
     def wake(self) -> None:
         """There are statuses to send: do so before the loop's next turn is over."""
@@ -62,7 +63,8 @@ class Link:
 
     async def run(self) -> NoReturn:
         """Carry messages until the connection breaks, and raise why: `Rejected`, or another `OffererError`."""
-        helpers = [asyncio.create_task(self._send()), asyncio.create_task(self._keep_alive())]
+        sending = asyncio.create_task(self._send())
+        self._keeping_alive = asyncio.create_task(self._keep_alive())
         try:
             async for message in self._call:
                 self._on_received(message)
@@ -75,9 +77,9 @@ class Link:
             raise Unavailable(f"the master was silent for {self._silence_allowed / SECOND:g} s") from None
         finally:
             self._call.cancel()
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            sending.cancel()
+            self._keeping_alive.cancel()
+            await asyncio.gather(sending, self._keeping_alive, return_exceptions=True)
 
     def _on_received(self, message: codec.executor.ToExecutor) -> None:
         self._heard_at = clock.now()
@@ -85,6 +87,8 @@ class Link:
             self.registered = True
             self._heartbeat = max(message.registered.heartbeat, SECOND // 100) or self._heartbeat
             self._silence_allowed = max(message.registered.unreachable_after, 2 * self._heartbeat)
+            self._keeping_alive.cancel()  # it sleeps for as long as was right before
+            self._keeping_alive = asyncio.create_task(self._keep_alive())
         self._on_message(message)
 
     def _explain(self, error: grpc.aio.AioRpcError) -> OffererError:

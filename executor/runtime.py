@@ -7,14 +7,13 @@ All calls come from the event loop's thread, and all callbacks are made there. A
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from executor.records import Adopted, Done, Event, Operation, TaskKey
+from executor.retention import DEFAULT_RETENTION, Retention
 from executor.spec import Host
 from offerer.errors import InvalidInput
-from offerer.types import SECOND, Time
 
 RUNTIMES: Final = ("docker", "process", "fake")
 
@@ -33,17 +32,6 @@ class LogChunk(NamedTuple):
 
     stderr: bool
     data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long what is left of ended tasks stays: the last so many of each group, and none older than that."""
-
-    keep_last: int = 10
-    keep_for: Time = 3 * 24 * 3600 * SECOND
-
-
-DEFAULT_RETENTION: Final = Retention()
 
 
 class Runtime(Protocol):
