@@ -16,36 +16,40 @@ from offerer.core.events import (
 )
 from offerer.core.offers import take_back
 from offerer.core.outputs import Announce, ConfirmFramework, PersistRole
-from offerer.core.state import Framework, State
-from offerer.errors import PeerError
+from offerer.core.state import Framework, HostState, State, Task
+from offerer.errors import InvalidInput, PeerError
 from offerer.framework import Demand
-from offerer.ids import DEFAULT_ROLE, Role
-from offerer.types import SECOND, Time
-
-UNKNOWN_FAILOVER_TIMEOUT: Time = 7 * 24 * 3600 * SECOND
-"""For a framework that only its tasks on some host speak of."""
+from offerer.ids import DEFAULT_ROLE, FrameworkId, Role
 
 _EVERYTHING = Demand(None)
 
 
 def on_framework_registered(state: State, event: FrameworkRegistered) -> None:
     """A framework is (back) here: tell it of all its tasks, answer for those it believes in, offer."""
+    if not event.roles:
+        raise PeerError(f"framework {event.framework_id!r} names no role; name at least one, such as {DEFAULT_ROLE!r}")
     framework = state.framework(event.framework_id)
     if framework.connected:
         raise PeerError(f"framework {event.framework_id!r} is connected already")
     if framework.timer is not None:
         framework.timer.cancel()
         framework.timer = None
-    framework.failover_timeout = event.failover_timeout
+    framework.failover_timeout = max(0, event.failover_timeout)
     framework.connected, framework.retired = True, False
     framework.suppressed.clear()
     _set_roles(state, framework, event.roles)
-    state.outputs.append(ConfirmFramework(framework.id, [task.status for task in framework.tasks.values()]))
+    known = [task.status for task in framework.tasks.values() if not _awaited(task)]
+    state.outputs.append(ConfirmFramework(framework.id, known))
     for task_id, host_id in event.believed.items():
         if task_id not in framework.tasks:
             _tasks.answer_unknown(state, framework, task_id, host_id)
     for claimant in framework.claimants.values():
         state.allocator.set_active(claimant, True)
+
+
+def _awaited(task: Task) -> bool:
+    """Whether only the framework's own word says that there is this task, and its host is still to be heard."""
+    return task.host is not None and task.host.state is HostState.RECOVERING
 
 
 def _set_roles(state: State, framework: Framework, roles: tuple[Role, ...]) -> None:
@@ -88,8 +92,7 @@ def on_framework_disconnected(state: State, event: FrameworkDisconnected) -> Non
 
 def await_return(state: State, framework: Framework) -> None:
     """Start the clock after which a framework that is away loses its tasks."""
-    timeout = framework.failover_timeout or UNKNOWN_FAILOVER_TIMEOUT
-    framework.timer = state.timers.set(state.now + timeout, partial(_retire, state, framework))
+    framework.timer = state.timers.set(state.now + framework.failover_timeout, partial(_retire, state, framework))
 
 
 def _retire(state: State, framework: Framework) -> None:
@@ -106,10 +109,8 @@ def _retire(state: State, framework: Framework) -> None:
         _tasks.retire_completely(state, framework)
 
 
-def _claimants(state: State, framework_id: str, role: Role | None) -> list[Claimant]:
-    framework = state.frameworks.get(framework_id)  # type: ignore[call-overload]
-    if framework is None or not framework.connected:
-        raise PeerError(f"framework {framework_id!r} is not registered")
+def _claimants(state: State, framework_id: FrameworkId, role: Role | None) -> list[Claimant]:
+    framework = _tasks.registered(state, framework_id)
     if role is None:
         return list(framework.claimants.values())
     if role not in framework.claimants:
@@ -140,6 +141,22 @@ def on_demand_stated(state: State, event: DemandStated) -> None:
 
 def on_role_configured(state: State, event: RoleConfigured) -> None:
     """New weight or quota; offers out stay out, the next ones follow it."""
+    _check_role(state, event)
     role = state.allocator.role(event.role)
     state.allocator.configure_role(role, event.weight, event.guarantee, event.limit)
     state.outputs.append(PersistRole(event.role, role.weight, role.guarantee, role.limit))
+
+
+def _check_role(state: State, event: RoleConfigured) -> None:
+    known = state.allocator.roles.clients.get(event.role)
+    if event.weight is not None and event.weight < 1:
+        raise InvalidInput(f"weight: {event.weight / 1000:g} must be 0.001 or more")
+    guarantee = event.guarantee if event.guarantee is not None else known.guarantee if known else {}
+    limit = event.limit if event.limit is not None else known.limit if known else {}
+    for field, amounts in (("guarantee", guarantee), ("limit", limit)):
+        for name, amount in amounts.items():
+            if amount < 0 or name == "ports":
+                raise InvalidInput(f"{field}: {name} {amount} must be an amount of 0 or more, and not of ports")
+    for name, amount in guarantee.items():
+        if amount > limit.get(name, amount):
+            raise InvalidInput(f"guarantee: {name} {amount} is above the limit {limit[name]}; raise the limit first")

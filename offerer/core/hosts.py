@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from offerer.allocator import Claimant
 from offerer.core import tasks as _tasks
 from offerer.core.events import ClusterStarted, HeldTask, HostDisconnected, HostRegistered, HostRemoved
 from offerer.core.frameworks import await_return, claimant_for
@@ -13,8 +12,8 @@ from offerer.core.offers import take_back
 from offerer.core.outputs import Announce, ConfirmHost, ForgetHost, PersistHost
 from offerer.core.state import Host, HostState, State, Task
 from offerer.errors import NotFound, PeerError
-from offerer.ids import HostId
-from offerer.resources import NOTHING
+from offerer.ids import FrameworkId, HostId, TaskId
+from offerer.resources import NOTHING, Resources
 from offerer.task_states import TRANSITIONS, TaskState
 from offerer.types import Reason, TaskStatus
 
@@ -55,41 +54,45 @@ def on_host_registered(state: State, event: HostRegistered) -> None:
 
 
 def _check(state: State, event: HostRegistered) -> None:
-    seen = set()
+    names: dict[bytes, tuple[FrameworkId, TaskId]] = {}
+    keys = set()
+    ports = NOTHING
     for held in event.tasks:
-        key = held.framework_id, held.status.task_id
+        status = held.status
+        key = held.framework_id, status.task_id
         framework = state.frameworks.get(held.framework_id)
-        task = framework.tasks.get(held.status.task_id) if framework is not None else None
-        if key in seen:
+        task = framework.tasks.get(status.task_id) if framework is not None else None
+        if key in keys:
             raise PeerError(f"host {event.name!r} names task {key[1]!r} of {key[0]!r} twice")
         if task is not None and not task.state.terminal and task.host is not None and task.host.id != event.host_id:
             raise PeerError(f"host {event.name!r} claims task {key[1]!r} of {key[0]!r}, it is on {task.host.name!r}")
-        seen.add(key)
+        keys.add(key)
+        if names.setdefault(status.uuid, key) != key:
+            raise PeerError(f"status of task {status.task_id!r}: its uuid is that of another task's status")
+        _tasks.check_uuid(state, status, task)
+        if not status.state.terminal:
+            own = (task.resources if task is not None and task.claimant is not None else held.resources).ports
+            before = ports.port_count()
+            ports = ports + Resources(ports=own)
+            if ports.port_count() != before + Resources(ports=own).port_count():
+                raise PeerError(f"host {event.name!r}: task {key[1]!r} of {key[0]!r} has a port of another task's")
 
 
 def _match_tasks(state: State, host: Host, held_tasks: Sequence[HeldTask], *, newly_counted: bool) -> None:
-    held_keys = {(held.framework_id, held.status.task_id) for held in held_tasks}
+    held_by_key = {(held.framework_id, held.status.task_id): held for held in held_tasks}
     for key, task in list(host.tasks.items()):
-        if newly_counted and not task.state.terminal:
-            task.claimant = _charge(state, host, task)
-        if key not in held_keys and not task.state.terminal:
+        held = held_by_key.pop(key, None)
+        if held is not None:
+            _seen_again(state, host, task, held, newly_counted=newly_counted)
+        elif not task.state.terminal:
             _lost(state, host, task)
-    for held in held_tasks:
-        known = host.tasks.get((held.framework_id, held.status.task_id))
-        if known is None:
-            _adopt(state, host, held)
-        else:
-            _seen_again(state, host, known, held.status)
-    for framework_id, task_id in list(host.asked):
-        if (framework_id, task_id) not in held_keys and framework_id in state.frameworks:
-            _tasks.answer_unknown(state, state.frameworks[framework_id], task_id, host.id)
-    host.asked.clear()
+    for held in held_by_key.values():
+        _adopt(state, host, held)
 
 
-def _charge(state: State, host: Host, task: Task) -> Claimant:
-    claimant = claimant_for(state, task.framework)
-    state.allocator.charge(claimant, host, task.resources)
-    return claimant
+def _charge(state: State, host: Host, task: Task) -> None:
+    task.claimant = claimant_for(state, task.framework)
+    state.allocator.charge(task.claimant, host, task.resources)
 
 
 def _lost(state: State, host: Host, task: Task) -> None:
@@ -107,32 +110,53 @@ def _adopt(state: State, host: Host, held: HeldTask) -> None:
     if framework is None:
         framework = state.framework(held.framework_id)
         await_return(state, framework)
-    if held.status.task_id in framework.tasks:  # a launch of this very id was dropped meanwhile: it did run
-        _tasks.forget(state, framework.tasks[held.status.task_id])
     status = held.status._replace(host_id=host.id)
+    if status.task_id in framework.tasks:  # its framework was told meanwhile that it ended, and never that it runs
+        return _tasks.stop_orphan(state, host, framework.id, status)
+    if status.state.terminal and framework.retired:
+        return  # nobody is left to tell
     task = Task(framework, host, held.resources, status)
     host.tasks[framework.id, status.task_id] = framework.tasks[status.task_id] = task
     if status.state.terminal:  # the executor sends it again until it is acknowledged
         task.uuids.append(status.uuid)
         state.unacknowledged[status.uuid] = task
         return
-    task.claimant = _charge(state, host, task)
+    _charge(state, host, task)
     if framework.connected:
         _tasks.tell(state, framework, status._replace(reason=Reason.RECONCILIATION, uuid=b""))
-
-
-def _seen_again(state: State, host: Host, task: Task, status: TaskStatus) -> None:
-    if task.acknowledged and task.status.uuid == status.uuid:
-        pass
-    elif not status.state.terminal and status.state in TRANSITIONS[task.state]:
-        back = task.state is TaskState.UNREACHABLE
-        reason = Reason.HOST_RECOVERED if back else status.reason
-        message = f"host {host.name} answers again" if back else status.message
-        _tasks.set_status(
-            state, task, status._replace(host_id=host.id, reason=reason, message=message, uuid=b"", at=state.now)
-        )
-    if task.killed and not task.state.terminal:
+    early = (framework.id, status.task_id)
+    if framework.retired or early in state.early_kills:
+        task.killed, task.kill_grace = True, state.early_kills.pop(early, None)
         _tasks.send_kill(state, task)
+
+
+def _seen_again(state: State, host: Host, task: Task, held: HeldTask, *, newly_counted: bool) -> None:
+    status = held.status
+    if task.state.terminal:
+        if status.uuid != task.status.uuid:
+            _tasks.stop_orphan(state, host, task.framework.id, status)
+        return
+    if newly_counted:
+        task.resources = held.resources  # the executor knows; of a task that was only believed in we do not
+    if status.state.terminal:
+        return  # it is sent again until it is acknowledged
+    if newly_counted:
+        _charge(state, host, task)
+    if status.state in TRANSITIONS[task.state] and not (task.acknowledged and task.status.uuid == status.uuid):
+        _tell_seen(state, host, task, status)
+    if task.killed:
+        _tasks.send_kill(state, task)
+
+
+def _tell_seen(state: State, host: Host, task: Task, status: TaskStatus) -> None:
+    reason, message = status.reason, status.message
+    if task.state is TaskState.UNREACHABLE:
+        reason, message = Reason.HOST_RECOVERED, f"host {host.name} answers again"
+        if host.id in state.recovering:  # nobody was told that it did not
+            reason, message = Reason.RECONCILIATION, status.message
+    _tasks.set_status(
+        state, task, status._replace(host_id=host.id, reason=reason, message=message, uuid=b"", at=state.now)
+    )
 
 
 def on_host_disconnected(state: State, event: HostDisconnected) -> None:
@@ -155,20 +179,10 @@ def _become_unreachable(state: State, host: Host) -> None:
     for task in host.tasks.values():
         if not task.state.terminal:
             _tasks.release(state, task)
-            _tell_unreachable(state, host, task)
-    for framework_id, task_id in host.asked:
-        if framework_id in state.frameworks:
-            _tasks.answer_unknown(state, state.frameworks[framework_id], task_id, host.id)
+            _tasks.set_status(state, task, _tasks.unreachable(state, host, task.status.task_id))
     if host in state.allocator.hosts:
         state.allocator.remove_host(host)
     _recovered(state, host)
-
-
-def _tell_unreachable(state: State, host: Host, task: Task) -> None:
-    message = f"host {host.name} does not answer"
-    reason = Reason.HOST_UNREACHABLE
-    task_id = task.status.task_id
-    _tasks.set_status(state, task, _tasks.made_here(state, task_id, host.id, TaskState.UNREACHABLE, reason, message))
 
 
 def on_host_removed(state: State, event: HostRemoved) -> None:
@@ -179,25 +193,16 @@ def on_host_removed(state: State, event: HostRemoved) -> None:
     if host.state is HostState.ACTIVE:
         raise PeerError(f"host {host.name!r} is connected; stop its executor first")
     _stop_timer(host)
+    message = f"host {host.name} was removed"
     for task in list(host.tasks.values()):
-        message = f"host {host.name} was removed"
+        task_id = task.status.task_id
         if not task.state.terminal:
-            _tasks.set_status(
-                state,
-                task,
-                _tasks.made_here(
-                    state, task.status.task_id, host.id, TaskState.GONE, Reason.HOST_REMOVED, message
-                ),
-            )
-        if task.acknowledged and task.state.terminal:
-            _tasks.forget(state, task)
+            gone = _tasks.made_here(state, task_id, host.id, TaskState.GONE, Reason.HOST_REMOVED, message)
+            _tasks.set_status(state, task, gone)
         task.host = None
     if host in state.allocator.hosts:
         state.allocator.remove_host(host)
     del state.hosts[host.id]
-    for framework_id, task_id in host.asked:
-        if framework_id in state.frameworks:
-            _tasks.answer_unknown(state, state.frameworks[framework_id], task_id, host.id)
     state.outputs.append(ForgetHost(host.id))
     _recovered(state, host)
 
@@ -212,6 +217,7 @@ def _recovered(state: State, host: Host) -> None:
     if host.id in state.recovering:
         del state.recovering[host.id]
         if not state.recovering:
+            _tasks.answer_early_kills(state)
             state.outputs.append(Announce("recovered", {"hosts": str(len(state.hosts))}))
 
 

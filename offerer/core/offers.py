@@ -10,7 +10,6 @@ from offerer.core import tasks as _tasks
 from offerer.core.events import OffersAccepted, OffersDeclined
 from offerer.core.outputs import LaunchTasks, RescindOffers, SendOffers
 from offerer.core.state import Framework, Host, OutstandingOffer, State, Task
-from offerer.errors import PeerError
 from offerer.framework import FOREVER
 from offerer.ids import FrameworkId, OfferId, Role
 from offerer.resources import NOTHING, Resources
@@ -88,7 +87,7 @@ def _refusals_ended(state: State, claimant: Claimant, hosts: list[HostLedger]) -
 
 def on_offers_declined(state: State, event: OffersDeclined) -> None:
     """Take them back; an offer that is no longer out (rescinded on the way) is passed over."""
-    framework = _registered(state, event.framework_id)
+    framework = _tasks.registered(state, event.framework_id)
     refuse_for = min(max(0, event.refuse_for), FOREVER)
     offers = [framework.offers[offer_id] for offer_id in dict.fromkeys(event.offer_ids) if offer_id in framework.offers]
     for offer in offers:
@@ -99,7 +98,7 @@ def on_offers_declined(state: State, event: OffersDeclined) -> None:
 
 def on_offers_accepted(state: State, event: OffersAccepted) -> None:
     """Launch within the offers; the rest goes back at once. What is not within them is dropped with the reason."""
-    framework = _registered(state, event.framework_id)
+    framework = _tasks.registered(state, event.framework_id)
     offers = [framework.offers.get(offer_id) for offer_id in dict.fromkeys(event.offer_ids)]
     valid = [offer for offer in offers if offer is not None]
     wrong = _why_invalid(event, offers, valid)
@@ -168,10 +167,3 @@ def _why_not(framework: Framework, info: TaskInfo, rest: Resources) -> str | Non
     if info.resources.empty:
         return "it takes no resources at all; give it some cpus or memory"
     return None
-
-
-def _registered(state: State, framework_id: FrameworkId) -> Framework:
-    framework = state.frameworks.get(framework_id)
-    if framework is None or not framework.connected:
-        raise PeerError(f"framework {framework_id!r} is not registered")
-    return framework

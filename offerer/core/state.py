@@ -16,6 +16,10 @@ from offerer.task_states import TaskState
 from offerer.types import SECOND, TaskStatus, Time
 
 
+UNKNOWN_FAILOVER_TIMEOUT: Time = 7 * 24 * 3600 * SECOND
+"""For a framework that only its tasks on some host speak of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What an operator may set of the core."""
@@ -72,7 +76,7 @@ class Task:
 class Host(HostLedger):
     """A host: its books, and what the core knows besides."""
 
-    __slots__ = ("address", "asked", "offers", "runtime", "software", "state", "tasks", "timer")
+    __slots__ = ("address", "offers", "runtime", "software", "state", "tasks", "timer")
 
     def __init__(self, host_id: HostId, name: str, attributes: Mapping[str, str], total: Resources) -> None:
         super().__init__(host_id, name, attributes, total)
@@ -83,8 +87,6 @@ class Host(HostLedger):
         self.tasks: dict[tuple[FrameworkId, TaskId], Task] = {}
         self.offers: dict[OfferId, OutstandingOffer] = {}
         self.timer: Timer | None = None
-        self.asked: dict[tuple[FrameworkId, TaskId], None] = {}
-        """Tasks frameworks asked about that only this host can answer for."""
 
 
 class Framework:
@@ -106,7 +108,7 @@ class Framework:
         self.id = framework_id
         self.connected = False
         self.retired = False  # was away longer than its time-out: its tasks are stopped
-        self.failover_timeout: Time = 0
+        self.failover_timeout: Time = UNKNOWN_FAILOVER_TIMEOUT
         self.claimants: dict[Role, Claimant] = {}
         self.suppressed: dict[Role, None] = {}
         self.tasks: dict[TaskId, Task] = {}
@@ -152,6 +154,8 @@ class State:
         self.offers: dict[OfferId, OutstandingOffer] = {}
         self.unacknowledged: dict[bytes, Task] = {}  # status uuid → its task
         self.recovering: dict[HostId, None] = {}  # hosts still waited for; no offers until none is
+        self.early_kills: dict[tuple[FrameworkId, TaskId], Time | None] = {}
+        """Kills, with their grace, of tasks that a host still waited for may bring along."""
         self.outputs: list[Output] = []
         self._sequence = 0
 

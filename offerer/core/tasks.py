@@ -6,7 +6,7 @@ from offerer.core.events import KillRequested, StatusesAcknowledged, TaskStatuse
 from offerer.core.outputs import AcknowledgeStatuses, ForwardStatuses, KillTask
 from offerer.core.state import Framework, Host, HostState, State, Task
 from offerer.errors import PeerError
-from offerer.ids import HostId, TaskId
+from offerer.ids import FrameworkId, HostId, TaskId
 from offerer.resources import NOTHING
 from offerer.task_states import TRANSITIONS, TaskState
 from offerer.types import Reason, TaskStatus
@@ -21,13 +21,21 @@ def on_task_statuses_reported(state: State, event: TaskStatusesReported) -> None
     if host is None or host.state is not HostState.ACTIVE:
         raise PeerError(f"host {event.host_id!r} reports statuses but is not registered")
     tasks = [host.tasks.get((framework_id, status.task_id)) for framework_id, status in event.statuses]
+    names: dict[bytes, Task | None] = {}
     for task, (framework_id, status) in zip(tasks, event.statuses, strict=True):
         if task is None and _lives_elsewhere(state.frameworks.get(framework_id), status.task_id):
             raise PeerError(f"task {status.task_id!r} of {framework_id!r} is not on host {host.name!r} but on another")
+        if names.setdefault(status.uuid, task) is not task:
+            raise PeerError(f"status of task {status.task_id!r}: its uuid is that of another task's status")
+        check_uuid(state, status, task)
     stale: list[bytes] = []
-    for task, (_, status) in zip(tasks, event.statuses, strict=True):
+    for task, (framework_id, status) in zip(tasks, event.statuses, strict=True):
         if task is None:  # ended, handled by its framework and forgotten; the acknowledgement got lost
             stale.append(status.uuid)
+            stop_orphan(state, host, framework_id, status)
+        elif task.state.terminal and task.status.uuid.startswith(_MADE_HERE):
+            stale.append(status.uuid)
+            stop_orphan(state, host, framework_id, status)
         elif status.uuid == task.status.uuid and not task.acknowledged and not task.framework.retired:
             forward(state, task, status)  # sent again
         elif task.status.state == status.state and not status.state.terminal:
@@ -38,6 +46,20 @@ def on_task_statuses_reported(state: State, event: TaskStatusesReported) -> None
             stale.append(status.uuid)
     if stale:
         state.outputs.append(AcknowledgeStatuses(host.id, stale))
+
+
+def check_uuid(state: State, status: TaskStatus, task: Task | None) -> None:
+    """Raise `PeerError` for a status without a uuid of its own: its acknowledgement would go astray."""
+    if not status.uuid:
+        raise PeerError(f"status of task {status.task_id!r}: it has no uuid")
+    if state.unacknowledged.get(status.uuid, task) is not task:
+        raise PeerError(f"status of task {status.task_id!r}: its uuid is that of another task's status")
+
+
+def stop_orphan(state: State, host: Host, framework_id: FrameworkId, status: TaskStatus) -> None:
+    """A task that ended as far as its framework was told must not live on unseen."""
+    if not status.state.terminal:
+        state.outputs.append(KillTask(host.id, framework_id, status.task_id, None))
 
 
 def _lives_elsewhere(framework: Framework | None, task_id: TaskId) -> bool:
@@ -64,6 +86,8 @@ def set_status(state: State, task: Task, status: TaskStatus) -> None:
     task.acknowledged = False
     if status.state.terminal:
         release(state, task)
+        if task.framework.retired:  # nobody is left to tell
+            return forget(state, task)
     forward(state, task, status)
 
 
@@ -133,35 +157,60 @@ def drop(state: State, framework: Framework, task_id: TaskId, reason: Reason, me
 
 
 def answer_unknown(state: State, framework: Framework, task_id: TaskId, host_id: HostId) -> None:
-    """A framework asks about a task that no record speaks of: only its host can know, if there is one."""
+    """A framework asks about a task that no record speaks of: only its host can know, if there is one.
+
+    While that host is away the task is taken to be there; a host still awaited is given its time before that is said.
+    """
     host = state.hosts.get(host_id)
-    if host is not None and host.state in (HostState.RECOVERING, HostState.UNREACHABLE):
-        host.asked[framework.id, task_id] = None
-    if host is not None and host.state is HostState.RECOVERING:
-        return
-    if host is not None and host.state is HostState.UNREACHABLE:
-        message = f"host {host.name} does not answer"
-        status = made_here(state, task_id, host.id, TaskState.UNREACHABLE, Reason.HOST_UNREACHABLE, message)
-    else:
+    if host is None or host.state in (HostState.ACTIVE, HostState.DISCONNECTED):
         message = "the cluster has no such task" if host is None else f"host {host.name} does not have it"
         status = made_here(state, task_id, host_id, TaskState.GONE, Reason.RECONCILIATION, message)
-    tell(state, framework, status._replace(uuid=b""))
+        return tell(state, framework, status._replace(uuid=b""))
+    status = unreachable(state, host, task_id)
+    task = Task(framework, host, NOTHING, status)
+    framework.tasks[task_id] = host.tasks[framework.id, task_id] = task
+    if host.state is HostState.UNREACHABLE:
+        tell(state, framework, status)
+
+
+def unreachable(state: State, host: Host, task_id: TaskId) -> TaskStatus:
+    """The status of a task on a host that is silent."""
+    message = f"host {host.name} does not answer"
+    return made_here(state, task_id, host.id, TaskState.UNREACHABLE, Reason.HOST_UNREACHABLE, message)
 
 
 def on_kill_requested(state: State, event: KillRequested) -> None:
-    """Pass it on, or keep it for when the host is back. An unknown task is answered with where it is."""
-    framework = state.framework(event.framework_id)
+    """Pass it on, or keep it for when the host is back. An unknown task is answered for once all hosts are here."""
+    framework = registered(state, event.framework_id)
     task = framework.tasks.get(event.task_id)
-    if task is None:
-        if not state.recovering:
-            answer_unknown(state, framework, event.task_id, HostId(""))
+    if task is None and state.recovering:
+        state.early_kills[framework.id, event.task_id] = event.grace
         return
+    if task is None:
+        return answer_unknown(state, framework, event.task_id, HostId(""))
     if task.state.terminal:
         forward(state, task, task.status)
         return
     task.killed = True
     task.kill_grace = event.grace
     send_kill(state, task)
+
+
+def answer_early_kills(state: State) -> None:
+    """All hosts are here, or silent: what they did not bring along is not there."""
+    for framework_id, task_id in state.early_kills:
+        framework = state.frameworks.get(framework_id)
+        if framework is not None and framework.connected and task_id not in framework.tasks:
+            answer_unknown(state, framework, task_id, HostId(""))
+    state.early_kills.clear()
+
+
+def registered(state: State, framework_id: FrameworkId) -> Framework:
+    """The framework of an event of its own. Raises `PeerError` where it is not connected."""
+    framework = state.frameworks.get(framework_id)
+    if framework is None or not framework.connected:
+        raise PeerError(f"framework {framework_id!r} is not registered")
+    return framework
 
 
 def send_kill(state: State, task: Task) -> None:

@@ -21,7 +21,7 @@ Commands (`[…]` may be left out)::
     framework F ROLE[,ROLE] [away TIME] [believes T@H …]                registers
     framework F disconnects
     H reports F/T STATE UUID [, …]
-    F accepts H|#N … [refusing TIME]: [T RESOURCES, …]                  all its offers of that host, or the ones named
+    F accepts H|#N|nothing … [refusing TIME]: [T RESOURCES, …]          all its offers of that host, or the ones named
     F declines H|#N|all … [for TIME]
     F acknowledges UUID …
     F kills T [grace TIME]
@@ -40,14 +40,12 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from offerer import Constraint, Demand, FrameworkId, HostId, OfferId, Resources, Role, TaskId, TaskInfo, TaskStatus, Want
+from offerer import FOREVER, SECOND, Constraint, Demand, Reason, Resources, TaskInfo, TaskState, TaskStatus, Want
 from offerer.core import Cluster
 from offerer.core import events as e
 from offerer.core import outputs as o
 from offerer.errors import OffererError
-from offerer.framework import FOREVER
-from offerer.task_states import TaskState
-from offerer.types import SECOND, Reason
+from offerer.ids import FrameworkId, HostId, OfferId, Role, TaskId
 
 _UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 24 * 3600 * SECOND}
 _SEPARATOR = "----"
