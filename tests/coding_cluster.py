@@ -329,8 +329,8 @@ class SimCluster:
                 self.log.append(f"kill {task_id}")
                 if host.reachable and task_id not in host.stopping:
                     self._report(task_id, TaskState.KILLING, host)
-                host.stopping.add(task_id)
-                return
+                    host.stopping.add(task_id)
+                return  # of a host that does not answer, nobody remembers the kill
         self.pending.append(TaskStatus(task_id, TaskState.GONE, reason=Reason.RECONCILIATION, at=self.now))
 
     def _remove(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from frameworks.coding import backoff
-from offerer import SECOND, Conflict, NotFound, Resources, TaskState
+from offerer import SECOND, Conflict, HostId, NotFound, Reason, Resources, TaskId, TaskState, TaskStatus
 from tests.coding_cluster import SimCluster, SimHost
 
 CORE = """\
@@ -362,6 +362,28 @@ def test_what_is_taken_down_meanwhile_is_stopped_when_the_host_is_back() -> None
     c.find_again("a")
     c.settle()
     assert c.running() == {}
+
+
+def test_a_container_given_up_that_comes_back_is_stopped_before_another_start() -> None:
+    c = started(ONE, hosts=("a", "b"))
+    (old,) = c.running()
+    where = c.hosts[HostId(c.running()[old])]
+    spec = where.tasks.pop(TaskId(old))  # the operator removes the host; the task counts as gone
+    c.carry_out(c.planner.statuses(c.now, [c._status(TaskId(old), TaskState.GONE, where, Reason.HOST_REMOVED)]))
+    c.advance(2)
+    assert list(c.running()) == ["one.web.1.r1-2"]
+    where.tasks[TaskId(old)] = spec  # and yet it comes back with its container
+    c.carry_out(c.planner.statuses(c.now, [c._status(TaskId(old), TaskState.RUNNING, where)]))
+    assert c.log[-1] == f"kill {old}"
+    c.settle()
+    assert list(c.running()) == ["one.web.1.r1-2"] and is_quiet(c)
+
+
+def test_ids_that_are_not_ours_are_left_alone_and_reported() -> None:
+    c = started(ONE)
+    stranger = TaskStatus(TaskId("somebody-elses"), TaskState.RUNNING, HostId("app-1"))
+    assert c.planner.statuses(c.now, [stranger]) == []
+    assert "not one of ours" in c.state.problems["task somebody-elses"]
 
 
 # -- update and down ------------------------------------------------------------------------------------------
