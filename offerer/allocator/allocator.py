@@ -47,7 +47,7 @@ class Allocator:
             claimant.refused.pop(host, None)
         host.refusals.clear()
         if host.held_for is not None:
-            self._release_hold(host.held_for)
+            self.release_hold(host.held_for)
         self.hosts.pop(host, None)
         self._dirty.pop(host, None)
         self.totals.change(self.totals.resources - host.total.without_ports())
@@ -120,7 +120,7 @@ class Allocator:
         if active:
             self._wanted_by(claimant)
         else:
-            self._release_hold(claimant)
+            self.release_hold(claimant)
 
     def revive(self, claimant: Claimant) -> None:
         """Forget every refusal of this claimant."""
@@ -136,7 +136,7 @@ class Allocator:
         else:
             claimant.demand = DemandState(demand, now, claimant.demand)
         if claimant.hold is not None and (claimant.demand is None or claimant.hold.want not in claimant.demand.wants):
-            self._release_hold(claimant)
+            self.release_hold(claimant)
         self._wanted_by(claimant)
 
     # -- the books --------------------------------------------------------------------------------------------
@@ -147,16 +147,15 @@ class Allocator:
         host.recount()
         claimant.role.claimants.allocated(claimant, amount)
         self.roles.allocated(claimant.role, amount)
+        if self._quotas:  # its guarantee may need less of other hosts now
+            self._all_dirty = True
 
     def discharge(self, claimant: Claimant, host: HostLedger, amount: Resources) -> None:
         """A task or an offer gives this much back."""
         host.put_back(amount)
         claimant.role.claimants.unallocated(claimant, amount)
         self.roles.unallocated(claimant.role, amount)
-        if self._quotas:
-            self._all_dirty = True
-        else:
-            self._touch(host)
+        self._touch(host)
 
     def settle(self, grant: Grant, unused: Resources, now: Time, refuse_for: Time = 0) -> None:
         """A grant is answered: `unused` of it comes back, and is not wanted again for `refuse_for`."""
@@ -172,14 +171,27 @@ class Allocator:
                 want.hosts -= 1
             self._wanted_by(claimant)
 
-    def refusals_ended(self, claimant: Claimant, hosts: Iterable[HostLedger], now: Time) -> None:
-        """Some refusals of these hosts ran out."""
+    def release_hold(self, claimant: Claimant) -> None:
+        """The host kept for this claimant, if there is one, is everybody's again."""
+        if claimant.hold is not None:
+            host = claimant.hold.host
+            host.held_for = claimant.hold = None
+            self._touch(host)
+
+    def end_refusals(self, claimant: Claimant, hosts: Iterable[HostLedger], until: Time, now: Time) -> list[HostLedger]:
+        """End the refusals of these hosts that run until then. Returns those that still stand at `now`."""
+        standing = []
         for host in hosts:
             refusal = host.refusals.get(claimant)
-            if refusal is not None and refusal.until <= now:
-                del host.refusals[claimant]
-                claimant.refused.pop(host, None)
-                self._touch(host)
+            if refusal is None or refusal.until != until:
+                continue  # revived or renewed meanwhile
+            if until > now:
+                standing.append(host)
+                continue
+            del host.refusals[claimant]
+            claimant.refused.pop(host, None)
+            self._touch(host)
+        return standing
 
     @property
     def idle(self) -> bool:
@@ -203,16 +215,12 @@ class Allocator:
     # -- what is dirty ----------------------------------------------------------------------------------------
 
     def _touch(self, host: HostLedger) -> None:
-        if host.offerable:
+        if self._quotas:  # what is free here counts for what a guarantee keeps back elsewhere, and for limits
+            self._all_dirty = True
+        elif host.offerable:
             self._dirty[host] = None
 
     def _wanted_by(self, claimant: Claimant) -> None:
         """The claimant may take what nobody wanted so far."""
         if claimant.active and (claimant.demand is None or claimant.demand.hungry()):
             self._all_dirty = True
-
-    def _release_hold(self, claimant: Claimant) -> None:
-        if claimant.hold is not None:
-            claimant.hold.host.held_for = None
-            self._touch(claimant.hold.host)
-            claimant.hold = None

@@ -106,8 +106,7 @@ class Round:
             want.hosts += 1
             want.since = self._now
             if claimant.hold is not None and claimant.hold.want is want:
-                claimant.hold.host.held_for = None
-                claimant.hold = None
+                self._allocator.release_hold(claimant)
 
     def _keeps(self, claimant: Claimant, host: HostLedger) -> bool:
         """Whether this host is kept for something big that the claimant waits for."""
@@ -121,9 +120,7 @@ class Round:
         want = demand.longest_waiting(self._now - HOLD_AFTER) if demand is not None else None
         if want is None:
             return
-        if claimant.hold is not None:
-            claimant.hold.host.held_for = None
-            claimant.hold = None
+        self._allocator.release_hold(claimant)
         candidates = [
             host
             for host in self._allocator.hosts

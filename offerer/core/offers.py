@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import takewhile
 
 from offerer.allocator import Claimant, Grant, HostLedger
 from offerer.core import tasks as _tasks
@@ -14,9 +15,11 @@ from offerer.framework import FOREVER
 from offerer.ids import FrameworkId, OfferId, Role
 from offerer.resources import NOTHING, Resources
 from offerer.task_states import TaskState
-from offerer.types import Offer, Reason, TaskInfo, TaskStatus, Time
+from offerer.types import SECOND, Offer, Reason, TaskInfo, TaskStatus, Time
 
 MAX_TASK_ID = 255
+LOOK_AGAIN: Time = 600 * SECOND
+"""A refusal for ever that was revived or renewed leaves its timer behind no longer than this."""
 
 
 def allocate(state: State) -> None:
@@ -28,7 +31,7 @@ def allocate(state: State) -> None:
         batches.setdefault(offer.framework.id, []).append(offer)
     for framework_id, offers in batches.items():
         state.outputs.append(SendOffers(framework_id, [_as_sent(offer) for offer in offers]))
-        state.timers.set(until, partial(_time_out, state, offers))
+    _await_answers(state)
 
 
 def _make_offer(state: State, grant: Grant, until: Time) -> OutstandingOffer:
@@ -46,9 +49,19 @@ def _as_sent(offer: OutstandingOffer) -> Offer:
     return Offer(offer.id, host.id, host.name, role, grant.amount, host.attributes, host.address)
 
 
-def _time_out(state: State, offers: list[OutstandingOffer]) -> None:
+def _await_answers(state: State) -> None:
+    """One timer, for the oldest offer out: all have the same time, and those answered leave nothing behind."""
+    if state.offer_timer is None and state.offers:
+        oldest = next(iter(state.offers.values()))
+        state.offer_timer = state.timers.set(oldest.until, partial(_time_out, state))
+
+
+def _time_out(state: State) -> None:
     """Whoever sat on an offer for so long does not get it back at once."""
-    take_back(state, [offer for offer in offers if offer.id in state.offers], refuse_for=state.settings.offer_timeout)
+    state.offer_timer = None
+    late = list(takewhile(lambda offer: offer.until <= state.now, state.offers.values()))
+    take_back(state, late, refuse_for=state.settings.offer_timeout)
+    _await_answers(state)
 
 
 def take_back(
@@ -78,11 +91,18 @@ def _end_refusals_later(state: State, offers: Iterable[OutstandingOffer], refuse
     for offer in offers:
         by_claimant.setdefault(offer.grant.claimant, []).append(offer.host)
     for claimant, hosts in by_claimant.items():
-        state.timers.set(state.now + refuse_for, partial(_refusals_ended, state, claimant, hosts))
+        _await_end(state, claimant, hosts, state.now + refuse_for)
 
 
-def _refusals_ended(state: State, claimant: Claimant, hosts: list[HostLedger]) -> None:
-    state.allocator.refusals_ended(claimant, hosts, state.now)
+def _await_end(state: State, claimant: Claimant, hosts: list[HostLedger], until: Time) -> None:
+    at = min(until, state.now + LOOK_AGAIN)
+    state.timers.set(at, partial(_end_refusals, state, claimant, hosts, until))
+
+
+def _end_refusals(state: State, claimant: Claimant, hosts: list[HostLedger], until: Time) -> None:
+    standing = state.allocator.end_refusals(claimant, hosts, until, state.now)
+    if standing:
+        _await_end(state, claimant, standing, until)
 
 
 def on_offers_declined(state: State, event: OffersDeclined) -> None:
