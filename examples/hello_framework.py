@@ -1,15 +1,19 @@
-"""A whole framework: keeps three copies of a command running. See README.md for the three ways to run it."""
+"""A whole framework: keeps copies of a command running. README.md has the three ways to run it."""
 
 from offerer import ContainerSpec, Decline, Demand, Framework, Launch, Resources, TaskId, TaskInfo, Want
 
 
 class Hello(Framework):
     name = "hello"
-    copies, needs = 3, Resources.of(cpus=0.1, memory="16MiB")
+    needs = Resources.of(cpus=0.1, memory="16MiB")
     spec = ContainerSpec(image="offerer/shop:1", command=("sleep", "3600"), pull="never")
 
-    def on_registered(self, now, tasks):
-        self.alive = {task.task_id for task in tasks if not task.state.terminal}
+    def __init__(self, copies="3"):
+        self.copies, self.alive = int(copies), set()
+
+    def on_statuses(self, now, statuses):
+        for status in statuses:
+            (self.alive.discard if status.state.terminal else self.alive.add)(status.task_id)
         return [self.wanted()]
 
     def on_offers(self, now, offers):
@@ -21,10 +25,6 @@ class Hello(Framework):
                 self.alive.add(tasks[-1].task_id)
             yield Launch([offer.id], tasks) if tasks else Decline([offer.id])
         yield self.wanted()
-
-    def on_statuses(self, now, statuses):
-        self.alive -= {status.task_id for status in statuses if status.state.terminal}
-        return [self.wanted()]
 
     def wanted(self):  # 0 of them: no offers, until one ends
         return Demand((Want(self.needs, self.copies - len(self.alive)),))
