@@ -124,7 +124,7 @@ class Framework:
         """What became of tasks: each status once, in order per task."""
 
     def on_tick(self, now: Time) -> Decisions:
-        """The time asked for with `Wake` has come, or the plug-in's own coroutine called `Context.wake`."""
+        """The time asked for with `Wake` has come (never earlier), or the plug-in's coroutine called `Context.wake`."""
 
     # The one method that may do I/O. It runs beside the pure ones, in the same event loop, so it needs no lock.
 

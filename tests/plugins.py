@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Sequence
 
+from frameworks.coding import Coding
 from offerer import (
     Constraint,
     Decisions,
@@ -17,6 +19,7 @@ from offerer import (
     Resources,
     TaskId,
     TaskInfo,
+    TaskStatus,
     Time,
     Want,
 )
@@ -63,3 +66,12 @@ class DemandsNonsense(Framework):
 
     def on_registered(self, now: Time, tasks: object) -> Decisions:
         return [Demand((Want(ONE, 1, (Constraint("zone", "=~", ("(",)),)),))]
+
+
+class RecordingCoding(Coding):
+    """The coding framework, writing every status it is shown to the file $STATUSES, as "task state" lines."""
+
+    def on_statuses(self, now: Time, statuses: Sequence[TaskStatus]) -> Decisions:
+        with open(os.environ["STATUSES"], "a") as file:
+            file.writelines(f"{status.task_id} {status.state.name}\n" for status in statuses)
+        return super().on_statuses(now, statuses)

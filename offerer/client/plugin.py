@@ -93,7 +93,11 @@ class Plugin:
         if self._timer is not None:
             self._timer.cancel()
         self._wake_at = at
-        wait = max(0, at - clock.now()) / SECOND
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        assert self._wake_at is not None
+        wait = max(0, self._wake_at - clock.now()) / SECOND
         self._timer = asyncio.get_running_loop().call_later(min(wait, 86400.0), self._tick)
 
     def stop(self) -> None:
@@ -102,6 +106,8 @@ class Plugin:
             self._timer.cancel()
 
     def _tick(self) -> None:
+        if self._wake_at is not None and clock.now() < self._wake_at:
+            return self._set_timer()  # the event loop's clock is a little ahead of ours, or the wait was cut
         self._wake_at = self._timer = None
         if self.outbox is not None:  # else the registration to come says it all
             self._ask(self.framework.on_tick)
