@@ -12,7 +12,7 @@ import logging
 import random
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from executor.host import hold_state_dir, own_address
 from executor.lifecycle import Lifecycle
 from executor.link import CHANNEL_OPTIONS, Link, Rejected
 from executor.marks import Marks
-from executor.records import NEVER, Event, Killing, Operation, Outcome, Settled
+from executor.records import NEVER, Adopted, Event, Killing, Operation, Outcome, Settled
 from executor.runtime import Runtime
 from executor.spec import Host
 from offerer import __version__, clock
@@ -116,8 +116,9 @@ class Executor:
             self.lifecycle.host_id = host_id
             if config.state_dir is not None and self._runtime.durable:
                 self._marks = Marks(config.state_dir / "marks")
+            found = await self._runtime.open(self.host, self._on_event)
             try:
-                await self._adopt()
+                self._adopt(found)
                 yield
             finally:
                 await self._close()
@@ -131,8 +132,7 @@ class Executor:
         await self._attachments.close()
         await self._runtime.close()
 
-    async def _adopt(self) -> None:
-        found = await self._runtime.open(self.host, self._on_event)
+    def _adopt(self, found: Iterable[Adopted]) -> None:
         now = clock.now()
         for adopted in found:
             mark = self._marks.get(adopted.task.key)
@@ -295,9 +295,9 @@ class Executor:
         self._sweeping = asyncio.create_task(self._sweep())
 
     async def _sweep(self) -> None:
-        held = frozenset(self.lifecycle.tasks)
+        tasks = self.lifecycle.tasks
         try:
-            self._marks.keep(await self._runtime.sweep(held) | held)
+            self._marks.keep(await self._runtime.sweep(tasks.keys) | tasks.keys())
         except (OffererError, OSError) as error:
             _log.warning("cannot remove ended tasks now: %s", error)
         if not self._stopping.is_set():

@@ -106,7 +106,7 @@ class FakeRuntime:
         task = self._check(key)
         return json.dumps({"runtime": "fake", "spec": json.loads(task.spec.to_bytes())}).encode()
 
-    async def sweep(self, held: Collection[TaskKey]) -> set[TaskKey]:
+    async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
         """Nothing is ever left of what ended."""
         return set(self._running)
 

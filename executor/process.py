@@ -16,7 +16,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import ExitStack, aclosing, suppress
 from pathlib import Path
 from typing import Final
@@ -47,7 +47,7 @@ from offerer import clock
 from offerer.containers import ContainerSpec
 from offerer.errors import InvalidInput, InvalidSpec, NotFound
 from offerer.ids import HostId
-from offerer.types import Reason
+from offerer.types import Reason, Time
 
 _INHERITED: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR")
 _ABOVE_STDIO: Final = 10
@@ -118,9 +118,14 @@ class ProcessRuntime:
         }
         return json.dumps(described).encode()
 
-    async def sweep(self, held: Collection[TaskKey]) -> set[TaskKey]:
+    async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
         """Remove the directories of ended tasks that retention does not keep."""
-        return await self._pool.run(lambda: self._sweep(held))
+        present = await self._pool.run(self._list)
+        kept = held()
+        history = [each for each in present if each.key not in kept and each.at]
+        removed = expired(history, self._retention, clock.now())
+        await self._pool.run(lambda: self._remove(removed))
+        return {each.key for each in present} - {each.key for each in removed}
 
     async def close(self) -> None:
         """Stop watching; the processes run on."""
@@ -215,24 +220,26 @@ class ProcessRuntime:
         event = self._how_it_ended(task.key)
         return Adopted(task, event) if isinstance(event, Exited) else Adopted(task, lost=event.message)
 
-    def _sweep(self, held: Collection[TaskKey]) -> set[TaskKey]:
-        present: set[TaskKey] = set()
-        ended: list[Ended] = []
+    def _list(self) -> list[Ended]:
+        """Every task there is something of; those that have not ended are dated 0."""
+        present = []
         for path in self._directory.iterdir():
             directory = TaskDirectory(path)
             found = (directory.record or {}).get("labels", {})
-            if (found.get(CLUSTER), found.get(HOST)) != (self._host.cluster, self._host.id):
-                continue
-            task = task_of(found)
-            present.add(task.key)
-            process, end = directory.process, directory.end
-            if task.key not in held and process is not None:
-                at = end.at if end else process.started_at
-                ended.append(Ended(path.name, task.key, group_of(task), at))
-        for each in expired(ended, self._retention, clock.now()):
-            TaskDirectory(self._directory / each.handle).remove()
-            present.discard(each.key)
+            if (found.get(CLUSTER), found.get(HOST)) == (self._host.cluster, self._host.id):
+                task = task_of(found)
+                present.append(Ended(path.name, task.key, group_of(task), self._ended_at(directory)))
         return present
+
+    def _remove(self, removed: Iterable[Ended]) -> None:
+        for each in removed:
+            TaskDirectory(self._directory / each.handle).remove()
+
+    def _ended_at(self, directory: TaskDirectory) -> Time:
+        end, process = directory.end, directory.process
+        if end is not None:
+            return end.at
+        return process.started_at if process is not None and not _lives(directory) else 0
 
     def _data(self, directory: TaskDirectory, process: Process) -> bytes:
         end = directory.end

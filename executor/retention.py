@@ -32,7 +32,7 @@ class Ended(NamedTuple):
 
 
 def expired(ended: Iterable[Ended], retention: Retention, now: Time) -> list[Ended]:
-    """Those to remove now."""
+    """Those to remove now. Of two that ended at the same time, the one named first counts as the newer."""
     groups: dict[tuple[str, str], list[Ended]] = defaultdict(list)
     for each in ended:
         groups[each.key[0], each.group].append(each)

@@ -55,8 +55,11 @@ class Runtime(Protocol):
     async def inspect(self, key: TaskKey) -> bytes:
         """All that is known of a task's container, as JSON. Raises `NotFound` or `Unavailable`."""
 
-    async def sweep(self, held: Collection[TaskKey]) -> set[TaskKey]:
-        """Remove what retention says of all tasks but `held`; return those of which something is still there."""
+    async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
+        """Remove what retention does not keep of ended tasks, and say of which tasks something is still there.
+
+        `held` says which tasks the executor holds, once it is known what there is: those are not touched.
+        """
 
     async def close(self) -> None:
         """Stop working. Tasks of a durable runtime run on."""

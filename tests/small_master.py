@@ -44,16 +44,17 @@ class SmallMaster(codec.ExecutorsServicer):
         self.messages = 0
         self.address = ""
         self._stream: grpc.aio.ServicerContext[codec.executor.FromExecutor, codec.executor.ToExecutor] | None = None
+        self._writing = asyncio.Lock()
         self._attachments: dict[str, tuple[asyncio.Event, list[codec.executor.LogChunk], list[str]]] = {}
 
     async def Connect(self, _: object, context: grpc.aio.ServicerContext) -> None:  # type: ignore[type-arg, override]
         first = await context.read()
         if self.refuses is not None:
             await abort(context, self.refuses)
-        self.registrations.append(first.register)
-        self._stream = context
         registered = codec.executor.HostRegistered(heartbeat=self.heartbeat, unreachable_after=self.unreachable_after)
         await context.write(codec.executor.ToExecutor(term=self.term, registered=registered))
+        self.registrations.append(first.register)
+        self._stream = context
         while (message := await context.read()) is not grpc.aio.EOF:
             self.messages += 1
             self.statuses.extend(codec.read_status(each) for each in message.statuses)
@@ -91,7 +92,8 @@ class SmallMaster(codec.ExecutorsServicer):
         """Send this on the control stream, under the present term."""
         message.term = self.term
         assert self._stream is not None
-        await self._stream.write(message)
+        async with self._writing:  # gRPC allows one write at a time
+            await self._stream.write(message)
 
     async def launch(self, task_id: str, spec: ContainerSpec | bytes, resources: Resources | None = None) -> None:
         """Launch one task."""

@@ -142,7 +142,8 @@ async def test_kill_sends_the_stop_signal_and_after_the_grace_ends_the_whole_gro
     master: SmallMaster, state_dir: Path
 ) -> None:
     stubborn = (
-        "import os, signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print('no', flush=True))\nchild = os.fork()\n"
+        "import os, signal, time\nsignal.signal(signal.SIGTERM, lambda *_: print('no', flush=True))\n"
+        "child = os.fork()\n"
         "print(child, flush=True) if child else None\n"
         "while True: time.sleep(600)"
     )
