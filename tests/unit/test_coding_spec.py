@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -55,11 +54,11 @@ def errors(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)
-def test_a_broken_file_is_answered_with_every_problem(path: Path) -> None:
-    """With OFFERER_BLESS=1 the expected answers are written anew; review the diff."""
+def test_a_broken_file_is_answered_with_every_problem(path: Path, request: pytest.FixtureRequest) -> None:
+    """With --bless the expected answers are written anew; review the diff."""
     answer = "\n".join(errors(path.read_text())) + "\n"
     golden = path.with_suffix(".txt")
-    if os.environ.get("OFFERER_BLESS"):
+    if request.config.getoption("--bless"):
         golden.write_text(answer)
     assert answer == golden.read_text()
 

@@ -153,5 +153,5 @@ class Storm(RuleBasedStateMachine):
         assert c.decisions_made == made, "it goes on deciding though nothing is to be done"
 
 
-Storm.TestCase.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
+Storm.TestCase.settings = settings(stateful_step_count=50)
 TestStorm = Storm.TestCase
