@@ -14,13 +14,14 @@ from typing import Any, Final, ParamSpec, TypeVar
 import click
 
 from offerer.cli.common import Session, fail, json_option, pass_session
-from offerer.cli.output import Column, Row, age, print_fields, print_json, print_table
+from offerer.cli.output import Column, Row, age, clock_text, print_fields, print_json, print_table
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 FRAMEWORK: Final = "coding"
 _POLL: Final = 0.3  # seconds between two looks while waiting
+_TIMES: Final = frozenset({"at", "ended", "placed", "pushed_at", "since", "started", "started_at"})
 _TARGET: Final = "SERVICE[/JOB[/TASK]]"
 
 
@@ -192,7 +193,13 @@ def inspect(session: Session, target: str, as_json: bool) -> None:
     tasks = answer["tasks"]
     if target.count("/") == 2 and tasks and tasks[0]["task_id"] and tasks[0]["state"] != "WAITING":
         answer["container"] = session.inspect(FRAMEWORK, tasks[0]["task_id"])
-    print_fields(answer, as_json=as_json)
+    if as_json:
+        print_json(answer)
+        return
+    file = answer.pop("file", "")
+    print_fields(_with_clock_times(answer))
+    if file and "/" not in target:
+        click.echo("\n" + file.rstrip())
 
 
 @click.command()
@@ -333,6 +340,18 @@ def _report(answer: Mapping[str, Any], changed: str, unchanged: str, as_json: bo
     parts = [f"{n} task{'' if n == 1 else 's'} {what}" for n, what in counts if n]
     click.echo(", ".join(parts) or "nothing to do")
     _warn(answer["notes"])
+
+
+def _with_clock_times(value: Any) -> Any:
+    """The same with every point in time as people read it."""
+    if isinstance(value, list):
+        return [_with_clock_times(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: clock_text(each) if key in _TIMES and isinstance(each, int) and each else _with_clock_times(each)
+        for key, each in value.items()
+    }
 
 
 def _warn(notes: Sequence[str]) -> None:

@@ -1,0 +1,183 @@
+"""The commands about services, against a real master, two executors that pretend to run containers, and `coding`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from offerer.cli import services
+from tests.processes import Processes, processes, wait_for
+
+SHOP = """\
+service: {name}
+jobs:
+  db:
+    image: db:1
+    resources: {{memory: 64MiB}}
+  web:
+    image: web:{version}
+    resources: {{memory: 64MiB}}
+    ports: [{{container: 8080, name: http}}]
+    replicas: 2
+    depends_on: [db]
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    with processes(tmp_path_factory.mktemp("cli")) as started:
+        started.master("--framework", "coding")
+        for name in ("h1", "h2"):
+            started.executor(name, "--runtime", "fake", "--resources", "cpus=4;memory=4GiB;ports=31000-31999")
+        wait_for("coding", lambda: started.session.state("frameworks").frameworks)
+        yield started
+
+
+@pytest.fixture
+def shop(cluster: Processes, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A service of the test's own, pushed."""
+    name = re.sub(r"[^a-z]+", "-", request.node.name.removeprefix("test_")).strip("-")[:60].strip("-")
+    file = tmp_path / "shop.yaml"
+    file.write_text(SHOP.format(name=name, version=1))
+    assert run(cluster, "push", str(file)).exit_code == 0
+    return name
+
+
+def run(cluster: Processes, command: str, *arguments: str) -> Result:
+    """Run a command in this process. What it raises on purpose is in `exception`, for `main` to print."""
+    return CliRunner().invoke(getattr(services, command), arguments, obj=cluster.session)
+
+
+def test_push_says_what_became_a_revision(cluster: Processes, shop: str, tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    assert f"{shop} r1 is unchanged" in run(cluster, "push", str(file)).output
+    file.write_text(SHOP.format(name=shop, version=2))
+    pushed = run(cluster, "push", str(file), "-m", "second", "--json")
+    assert json.loads(pushed.output)["services"][0]["revision"] == 2
+    listed = run(cluster, "history", shop, "--revisions").output
+    assert "second" in listed and listed.count(str(file)) == 2
+
+
+def test_a_broken_file_is_one_error_per_problem(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text("service: Shop\njobs: {web: {imagee: x}}\n")
+    failed = run(cluster, "push", str(file))
+    assert failed.exit_code == 1
+    lines = str(failed.exception).splitlines()
+    assert lines[0].startswith(f"{file}:1: service: 'Shop' is not a name")
+    assert lines[-1].startswith(f"{file}:2: jobs.web.imagee: unknown field; did you mean 'image'?")
+
+
+def test_a_file_that_is_not_there_or_not_text_is_a_usage_error(cluster: Processes, tmp_path: Path) -> None:
+    assert run(cluster, "push", str(tmp_path / "nothing.yaml")).exit_code == 2
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    failed = run(cluster, "push", str(tmp_path / "binary.yaml"))
+    assert failed.exit_code == 2 and "is not UTF-8 text" in failed.output
+
+
+def test_up_waits_until_all_runs(cluster: Processes, shop: str) -> None:
+    done = run(cluster, "up", shop, "--wait")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0] == "3 tasks to start"
+    assert done.output.splitlines()[-1] == "3 tasks up"
+    assert f"{shop}/web/1 RUNNING on h" in done.output
+    assert "3 tasks up already" in run(cluster, "up", shop).output
+
+
+def test_ps_shows_where_everything_is(cluster: Processes, shop: str) -> None:
+    run(cluster, "up", shop, "--wait")
+    head, *lines = run(cluster, "ps", shop).output.splitlines()
+    assert head.split() == ["SERVICE", "JOB", "TASK", "STATE", "HOST", "ADDRESS", "REV", "SINCE", "REASON"]
+    assert len(lines) == 3 and all(" RUNNING " in line for line in lines)
+    assert re.search(r"web +1 +RUNNING +h\d +\S+:31\d\d\d +r1", lines[1])
+    (row,) = json.loads(run(cluster, "ps", f"{shop}/web/2", "--json").output)
+    assert row["ports"][0]["container"] == 8080
+
+
+def test_status_counts(cluster: Processes, shop: str) -> None:
+    run(cluster, "up", shop, "--wait")
+    line = run(cluster, "status", shop).output.splitlines()[1]
+    assert re.match(rf"{shop} +3/3 +3 +r1 +r1", line)
+    assert json.loads(run(cluster, "status", shop, "--json").output)["services"][0]["settled"] is True
+
+
+def test_update_moves_what_changed(cluster: Processes, shop: str, tmp_path: Path) -> None:
+    run(cluster, "up", shop, "--wait")
+    file = tmp_path / "two.yaml"
+    file.write_text(SHOP.format(name=shop, version=2))
+    run(cluster, "push", str(file))
+    done = run(cluster, "update", shop, "--wait")
+    assert done.exit_code == 0 and done.output.splitlines()[-1] == "3 tasks updated"
+    containers = json.loads(run(cluster, "ps", shop, "--json").output)
+    assert [row["task_id"].rpartition(".")[2] for row in containers] == ["r1-1", "r2-2", "r2-2"]  # db is as it was
+    assert " KILLED " in run(cluster, "history", f"{shop}/web").output
+
+
+def test_down_waits_until_all_is_gone(cluster: Processes, shop: str) -> None:
+    run(cluster, "up", shop, "--wait")
+    done = run(cluster, "down", shop, "--wait")
+    assert done.exit_code == 0 and done.output.splitlines()[-1] == "3 tasks down"
+    assert json.loads(run(cluster, "ps", shop, "--json").output) == []
+
+
+def test_a_wait_that_takes_too_long_fails_and_says_why(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "big.yaml"
+    file.write_text("service: big\njobs: {web: {image: x, resources: {cpus: 64}}}\n")
+    run(cluster, "push", str(file))
+    failed = run(cluster, "up", "big", "--wait", "--timeout", "1s")
+    assert failed.exit_code == 1
+    assert "error: not up after 1 s: big/web/1 WAITING: " in failed.output
+    assert run(cluster, "down", "big").exit_code == 0
+
+
+def test_inspect_is_complete_and_readable(cluster: Processes, shop: str) -> None:
+    run(cluster, "up", shop, "--wait")
+    text = run(cluster, "inspect", f"{shop}/web/1").output
+    assert f"task_id:         {shop}.web.1.r1-1" in text and "container:" in text
+    assert "image: web:1" in run(cluster, "inspect", shop).output
+    assert json.loads(run(cluster, "inspect", shop, "--json").output)["newest"]["service"] == shop
+
+
+def test_logs_finds_the_container(cluster: Processes, shop: str) -> None:
+    run(cluster, "up", shop, "--wait")
+    assert run(cluster, "logs", f"{shop}/web/1").exit_code == 0
+    assert run(cluster, "logs", f"{shop}.web.1.r1-1", "--tail", "1").exit_code == 0
+    failed = run(cluster, "logs", f"{shop}/web")
+    assert failed.exit_code == 1 and f"name one of {shop}/web/1, {shop}/web/2" in str(failed.exception)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "code", "says"),
+    [
+        ("up", (), 2, "Missing argument"),
+        ("up", ("no-such",), 1, "there is no service 'no-such'; push it with: offerer push FILE"),
+        ("up", ("a/b/c/d",), 1, "target: 'a/b/c/d' is not SERVICE, SERVICE/JOB or SERVICE/JOB/TASK"),
+        ("up", ("x", "--timeout", "soon"), 2, "'soon' is not a duration, for example 5m or 90s"),
+        ("update", ("No_Such",), 1, "target: 'No_Such' is not SERVICE"),
+        ("down", ("no-such",), 1, "there is no service"),
+        ("ps", ("no-such",), 1, "there is no service"),
+        ("history", ("no-such",), 1, "there is no service"),
+        ("history", ("-n", "0"), 2, "0 is not in the range"),
+        ("inspect", ("no-such",), 1, "there is no service"),
+        ("logs", ("no-such/web",), 1, "there is no service"),
+        ("logs", ("no.such.task.r1-1",), 1, "no.such.task.r1-1"),
+        ("logs", ("x", "--tail", "all"), 2, "'all' is not a valid integer"),
+    ],
+)
+def test_wrong_command_lines(
+    cluster: Processes, command: str, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    failed = run(cluster, command, *arguments)
+    assert failed.exit_code == code
+    assert says in failed.output + str(failed.exception)
+
+
+@pytest.mark.parametrize("name", ["push", "up", "update", "down", "status", "ps", "inspect", "history", "logs"])
+def test_every_command_explains_itself_with_an_example(name: str) -> None:
+    helped = CliRunner().invoke(getattr(services, name), ["--help"])
+    assert helped.exit_code == 0 and f"Example: offerer {name} " in helped.output
