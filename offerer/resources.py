@@ -97,7 +97,7 @@ class Resources:
         cpus, memory, disk = values.pop("cpus", "0"), values.pop("memory", "0"), values.pop("disk", "0")
         ports = values.pop("ports", "")
         gpus = _count("gpus", values.pop("gpus", "0"))
-        counts = {name: _count(name, value) for name, value in values.items()}
+        counts = {_checked_name(name): _count(name, value) for name, value in values.items()}
         return cls.of(cpus=_float("cpus", cpus), memory=memory, disk=disk, gpus=gpus, counts=counts, ports=ports)
 
     # -- arithmetic -------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ class Commands(click.Group):
         run_reporting_errors(lambda: super(Commands, self).main(args, *rest, **options))
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group("offerer", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "--master",
     envvar="OFFERER_MASTER",
@@ -69,3 +69,7 @@ def main(context: click.Context, master: str) -> None:
     session = Session(master)
     context.obj = session
     context.call_on_close(session.close)
+
+
+if __name__ == "__main__":
+    main()
