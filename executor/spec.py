@@ -129,7 +129,8 @@ def create_arguments(task: Task, host: Host, engine_cpus: int) -> dict[str, Any]
         "labels": labels(task, host),
         "environment": environment(task, host),
         "ports": [(port.container, port.protocol) for port in spec.ports],
-        "stop_signal": spec.stop_signal,
+        "stop_signal": spec.stop_signal,  # the executor stops it itself; these are for the engine's own end
+        "stop_timeout": -(-spec.stop_grace // SECOND),
         "host_config": {
             "port_bindings": _port_bindings(spec),
             "binds": [_bind(mount) for mount in spec.volumes],
