@@ -67,6 +67,7 @@ class Planner:
         """(Re)connected: offers from before are void, and whoever was asked to stop a task may have forgotten."""
         for host in {id(host): host for host in self._host_of.values()}.values():
             self._let_go(host)
+        self._hosts.clear()  # who is there now shows by the offers to come
         for name in self._state.unsettled:
             task = self._state.tasks[name]
             task.strays = dict.fromkeys(task.strays, 0)

@@ -16,7 +16,7 @@ from offerer import PortMapping, TaskState, Time
 
 
 def task_rows(state: State, targets: Sequence[Target], now: Time) -> list[dict[str, Any]]:
-    """One row per task that is up, or still stopping, or ended badly; and of a target that names tasks, all of them."""
+    """One row per task that is up or still stopping, in order."""
     return [
         task_row(state, task, now)
         for task in state.covered(targets)

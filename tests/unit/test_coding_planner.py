@@ -379,6 +379,21 @@ def test_a_container_given_up_that_comes_back_is_stopped_before_another_start() 
     assert list(c.running()) == ["one.web.1.r1-2"] and is_quiet(c)
 
 
+def test_nothing_is_started_beside_a_container_that_is_still_stopping() -> None:
+    c = started(ONE, hosts=("a",))
+    stray = TaskStatus(TaskId("one.web.1.r1-0"), TaskState.UNREACHABLE, HostId("elsewhere"))
+    c.carry_out(c.planner.statuses(c.now, [stray]))
+    c.pending.clear()  # whoever has it does not answer
+    c.now += 60 * SECOND
+    c.end("one/web/1")
+    c._deliver()
+    c.flush()
+    assert c.reason("one/web/1") == "FAILED: exit code 1; waits for one.web.1.r1-0 to stop"
+    c.pending.append(stray._replace(state=TaskState.KILLED))
+    c.settle()
+    assert list(c.running()) == ["one.web.1.r1-2"]
+
+
 def test_ids_that_are_not_ours_are_left_alone_and_reported() -> None:
     c = started(ONE)
     stranger = TaskStatus(TaskId("somebody-elses"), TaskState.RUNNING, HostId("app-1"))
