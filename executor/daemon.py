@@ -33,7 +33,7 @@ from offerer import __version__, clock
 from offerer.errors import InvalidInput, OffererError, Unavailable
 from offerer.ids import FrameworkId, HostId, TaskId
 from offerer.resources import Resources
-from offerer.types import SECOND, Time
+from offerer.types import SECOND, TaskStatus, Time
 from offerer.wire import codec
 
 _log = logging.getLogger("offerer.executor")
@@ -150,20 +150,22 @@ class Executor:
         delay = _RECONNECT_FIRST
         complaint = ""
         for master in itertools.cycle(self._config.masters or ("the shared channel",)):
-            registered = False
+            since = clock.now()
+            lasted = False
             try:
                 await self._connect_to(master)
             except Rejected as error:
                 raise Rejected(f"the master at {master} refuses this host: {error}") from None
             except OffererError as error:
                 registered = self._link is not None and self._link.registered
+                lasted = registered and clock.now() - since > _RECONNECT_LAST * SECOND
                 reason = f"no connection to the master at {master}: {error}"
                 if reason != complaint:
                     _log.warning("%s; trying on, tasks run on", reason)
-                complaint = "" if registered else reason
+                complaint = "" if lasted else reason
             finally:
                 self._link = None
-            delay = _RECONNECT_FIRST if registered else min(delay * 2, _RECONNECT_LAST)
+            delay = _RECONNECT_FIRST if lasted else min(delay * 2, _RECONNECT_LAST)
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))
 
     async def _connect_to(self, master: str) -> NoReturn:
@@ -195,10 +197,10 @@ class Executor:
         )
         codec.write_resources(message.total, self._config.total)
         for task in self.lifecycle.held():
-            if task.entry is not None:
-                held = message.tasks.add(framework_id=task.framework_id)
-                codec.write_resources(held.resources, task.resources)
-                codec.write_status(held.status, task.entry.status, task.framework_id)
+            held = message.tasks.add(framework_id=task.framework_id)
+            codec.write_resources(held.resources, task.resources)
+            status = task.entry.status if task.entry else TaskStatus(task.task_id, task.state, self.host.id)
+            codec.write_status(held.status, status, task.framework_id)
         return message
 
     def _on_message(self, channel: grpc.aio.Channel, master: str, message: codec.executor.ToExecutor) -> None:

@@ -83,13 +83,13 @@ class Link:
 
     def _on_received(self, message: codec.executor.ToExecutor) -> None:
         self._heard_at = clock.now()
+        self._on_message(message)  # it may find that this is not the leader
         if message.HasField("registered"):
             self.registered = True
             self._heartbeat = max(message.registered.heartbeat, SECOND // 100) or self._heartbeat
             self._silence_allowed = max(message.registered.unreachable_after, 2 * self._heartbeat)
             self._keeping_alive.cancel()  # it sleeps for as long as was right before
             self._keeping_alive = asyncio.create_task(self._keep_alive())
-        self._on_message(message)
 
     def _explain(self, error: grpc.aio.AioRpcError) -> OffererError:
         ours = from_rpc(error)

@@ -126,6 +126,16 @@ async def test_reports_all_it_holds_when_it_reconnects_and_resends_what_was_not_
         await task
 
 
+async def test_a_task_that_nothing_was_said_of_yet_is_reported_too(master: SmallMaster) -> None:
+    master.heartbeat = master.unreachable_after = SECOND // 50  # the connection breaks at once, again and again
+    async with running(config(master)):
+        await master.registered()
+        await master.launch("t", ContainerSpec(labels={"fake.start_after": "600"}))
+        await until(lambda: master.registrations[-1].tasks, "it is held")
+        [held] = master.registrations[-1].tasks
+        assert (held.status.task_id, held.status.state) == ("t", TaskState.STAGING)
+
+
 async def test_many_statuses_are_split_into_messages(master: SmallMaster) -> None:
     async with running(config(master)):
         await master.registered()
