@@ -70,7 +70,7 @@ class Coding(Framework):
 
     def on_tick(self, now: Time) -> Decisions:
         """Something became safe in the store, something else is wanted, or a back-off ended."""
-        return self._noting(self._planner.plan(now))
+        return self._noting(self._planner.ticked(now))
 
     def _noting(self, decisions: Decisions) -> Decisions:
         """Have whatever was noted on the way written to the store."""

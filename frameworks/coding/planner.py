@@ -110,6 +110,11 @@ class Planner:
             observe(self._state, status, now)
         return self.plan(now)
 
+    def ticked(self, now: Time) -> list[Decision]:
+        """The time asked for has come, or somebody woke us earlier: either way, that asking is used up."""
+        self._wake = 0
+        return self.plan(now)
+
     # -- what to do about it --
 
     def plan(self, now: Time) -> list[Decision]:

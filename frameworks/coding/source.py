@@ -51,6 +51,8 @@ def field_path(path: Path) -> str:
     """``jobs.web.ports[0].host``."""
     text = ""
     for part in path:
+        if isinstance(part, str) and not part.isprintable():
+            part = repr(part)  # a line break in a name must not tear the message apart
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 
@@ -69,11 +71,10 @@ def parse(text: str) -> Source:
     if len(documents) > 1:
         line = documents[1].start_mark.line + 1
         source.problems.append(Problem(line, (), "a second document begins here; a file holds one service"))
-    elif not documents or documents[0] is None:
+    elif documents and documents[0] is not None:
+        source = source._replace(data=_Builder(source).build(documents[0], ()))
+    if source.data is None and not source.problems:
         source.problems.append(Problem(1, (), "the file is empty; it begins with service: NAME"))
-    else:
-        builder = _Builder(source)
-        return source._replace(data=builder.build(documents[0], ()))
     return source
 
 
