@@ -4,8 +4,9 @@ from hypothesis import HealthCheck, settings
 
 # Without an option: quick, and the same examples every time. `pytest --hypothesis-profile thorough` looks further.
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
-settings.register_profile("quick", derandomize=True, deadline=None, max_examples=60, suppress_health_check=_SLOW)
-settings.register_profile("thorough", deadline=None, max_examples=3000, suppress_health_check=_SLOW)
+_ALWAYS = settings(deadline=None, suppress_health_check=_SLOW)
+settings.register_profile("quick", _ALWAYS, derandomize=True, max_examples=300, stateful_step_count=60)
+settings.register_profile("thorough", _ALWAYS, max_examples=5000, stateful_step_count=120)
 settings.load_profile("quick")
 
 

@@ -163,8 +163,7 @@ class Allocator:
         if unused:
             self.discharge(claimant, host, unused)
             if refuse_for > 0:
-                host.refusals[claimant] = Refusal(unused, now + refuse_for)
-                claimant.refused[host] = None
+                self._refuse(claimant, host, Refusal(unused, now + refuse_for))
         if grant.helps:
             for want, n in grant.helps:
                 want.capacity -= n
@@ -182,16 +181,26 @@ class Allocator:
         """End the refusals of these hosts that run until then. Returns those that still stand at `now`."""
         standing = []
         for host in hosts:
-            refusal = host.refusals.get(claimant)
-            if refusal is None or refusal.until != until:
+            refusals = host.refusals.get(claimant, ())
+            if all(each.until != until for each in refusals):
                 continue  # revived or renewed meanwhile
             if until > now:
                 standing.append(host)
                 continue
-            del host.refusals[claimant]
-            claimant.refused.pop(host, None)
+            left = tuple(each for each in refusals if each.until != until)
+            if left:
+                host.refusals[claimant] = left
+            else:
+                del host.refusals[claimant]
+                claimant.refused.pop(host, None)
             self._touch(host)
         return standing
+
+    def _refuse(self, claimant: Claimant, host: HostLedger, refusal: Refusal) -> None:
+        before = host.refusals.get(claimant, ())
+        if not any(each.covers(refusal) for each in before):
+            host.refusals[claimant] = (*(each for each in before if not refusal.covers(each)), refusal)
+            claimant.refused[host] = None
 
     @property
     def idle(self) -> bool:

@@ -19,8 +19,12 @@ class Refusal(NamedTuple):
     until: Time
 
     def hides(self, amount: Resources, now: Time) -> bool:
-        """Whether an offer of this amount would be more of what was refused."""
+        """Whether an offer of this amount would be no more than what was refused."""
         return now < self.until and self.resources.contains(amount)
+
+    def covers(self, other: Refusal) -> bool:
+        """Whether the other one says nothing beyond this one."""
+        return self.until >= other.until and self.resources.contains(other.resources)
 
 
 class HostLedger:
@@ -37,7 +41,8 @@ class HostLedger:
         self.used = NOTHING
         self.free = total
         self.offerable = False
-        self.refusals: dict[Claimant, Refusal] = {}
+        self.refusals: dict[Claimant, tuple[Refusal, ...]] = {}
+        """Mostly one each; several where it refused this part of the host and that one, neither within the other."""
         self.held_for: Claimant | None = None
         """Who waits for something big here: what becomes free is kept together for it (see `Round`)."""
 

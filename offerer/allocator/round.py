@@ -71,9 +71,9 @@ class Round:
 
     def _may_offer(self, claimant: Claimant, host: HostLedger, amount: Resources) -> bool:
         """Whether the claimant has not refused this and can use it."""
-        refusal = host.refusals.get(claimant)
-        if refusal is not None and refusal.hides(amount, self._now):
-            return False
+        for refusal in host.refusals.get(claimant, ()):
+            if refusal.hides(amount, self._now):
+                return False
         if not self._allocator.worth_offering(amount):
             return False
         demand = claimant.demand

@@ -150,9 +150,12 @@ def drop(state: State, framework: Framework, task_id: TaskId, reason: Reason, me
     if task is not None:
         answer = task.status._replace(reason=Reason.RECONCILIATION, message="launched before", uuid=b"")
         return tell(state, framework, answer) if not task.state.terminal else forward(state, task, task.status)
-    status = made_here(state, task_id, HostId(""), TaskState.DROPPED, reason, message)
-    task = Task(framework, None, NOTHING, status)
-    framework.tasks[task_id] = task
+    _tell_end(state, framework, made_here(state, task_id, HostId(""), TaskState.DROPPED, reason, message))
+
+
+def _tell_end(state: State, framework: Framework, status: TaskStatus) -> None:
+    """The end of a task that no host has: kept until the framework has acknowledged it."""
+    task = framework.tasks[status.task_id] = Task(framework, None, NOTHING, status)
     forward(state, task, status)
 
 
@@ -164,8 +167,8 @@ def answer_unknown(state: State, framework: Framework, task_id: TaskId, host_id:
     host = state.hosts.get(host_id)
     if host is None or host.state in (HostState.ACTIVE, HostState.DISCONNECTED):
         message = "the cluster has no such task" if host is None else f"host {host.name} does not have it"
-        status = made_here(state, task_id, host_id, TaskState.GONE, Reason.RECONCILIATION, message)
-        return tell(state, framework, status._replace(uuid=b""))
+        gone = made_here(state, task_id, host_id, TaskState.GONE, Reason.RECONCILIATION, message)
+        return _tell_end(state, framework, gone)
     status = unreachable(state, host, task_id)
     task = Task(framework, host, NOTHING, status)
     framework.tasks[task_id] = host.tasks[framework.id, task_id] = task

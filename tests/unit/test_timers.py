@@ -46,7 +46,7 @@ def test_time_does_not_go_backwards_for_the_core():
 
 
 def test_answered_offers_and_renewed_refusals_leave_no_timers_behind():
-    """A framework that refuses for ever and revives, thousands of times: the core holds timers of ten minutes at most."""
+    """A framework refuses for ever and revives, thousands of times: the core holds timers of ten minutes at most."""
     cluster = Cluster()
     cluster.handle(0, e.ClusterStarted(1))
     cluster.handle(0, e.HostRegistered("h1", "h1", "", {}, Resources.of(cpus=1)))
