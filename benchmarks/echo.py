@@ -18,7 +18,10 @@ class _Echo(codec.FrameworksServicer):
     async def Connect(self, requests: Any, context: Any) -> Any:
         async for message in requests:
             yield codec.framework.ToFramework(
-                statuses=[codec.common.TaskStatus(task_id=t.task_id, state=3) for t in message.accepts[0].tasks]
+                statuses=[
+                    codec.common.TaskStatus(task_id=task.task_id, state=codec.common.RUNNING)
+                    for task in message.accepts[0].tasks
+                ]
             )
 
 

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -26,6 +26,7 @@ from executor.daemon import Executor, ExecutorConfig
 from executor.fake import FakeRuntime
 from offerer import (
     ContainerSpec,
+    Decision,
     Decisions,
     Decline,
     Framework,
@@ -64,7 +65,7 @@ class Placing(Framework):
         self.first = self.last = 0.0
         self.done = asyncio.Event()
 
-    def on_offers(self, now: Time, offers: Sequence[Offer]) -> Decisions:
+    def on_offers(self, now: Time, offers: Sequence[Offer]) -> Iterator[Decision]:
         """Fill every offer."""
         clock = time.perf_counter()
         self.first = self.first or clock

@@ -89,7 +89,7 @@ class Planner:
                 self._hosts[offer.host_id] = host
             host.add(offer)
             self._host_of[offer.id] = host
-        return self.plan(now)
+        return self.plan(now, choosing=True)
 
     def rescinded(self, now: Time, offers: Sequence[OfferId]) -> list[Decision]:
         """Offers are void. What was placed on them and not yet launched needs another place."""
@@ -117,8 +117,12 @@ class Planner:
 
     # -- what to do about it --
 
-    def plan(self, now: Time) -> list[Decision]:
-        """Everything to do now."""
+    def plan(self, now: Time, *, choosing: bool = False) -> list[Decision]:
+        """Everything to do now.
+
+        Places are given only when offers have just come (`choosing`): those still in hand wait for the store, and
+        are of few hosts. Whoever turns up meanwhile asks for offers of all that may do, to choose well among them.
+        """
         advance_updates(self._state, now)
         kills: list[Decision] = []
         waiting: list[Task] = []
@@ -136,7 +140,7 @@ class Planner:
                     waiting.append(task)
                 elif task.not_before > now:
                     wakes.append(task.not_before)
-        waiting = self._place(waiting, now) if waiting and self._host_of else waiting
+        waiting = self._place(waiting, now) if waiting and choosing else waiting
         # Kills come before launches: what they free is not needed for them, but stopping never has to wait.
         answers = [*self._launch(now), *self._give_back()]
         stated = self._state_demand(waiting, now, wakes)

@@ -143,6 +143,11 @@ class Client:
         return InvalidInput(f"framework {self._framework.name}: the master refuses it: {error}")
 
     async def _beat(self, outbox: Outbox[codec.framework.FromFramework], call: Any) -> None:
+        """Say something every heartbeat, which the registration tells, and end the call when nothing comes."""
+        try:
+            await asyncio.wait_for(self.registered.wait(), 3 * self._heartbeat / SECOND)
+        except TimeoutError:
+            call.cancel()
         while True:
             await asyncio.sleep(self._heartbeat / SECOND)
             outbox.message(0)
