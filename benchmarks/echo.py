@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc.aio
 
+from offerer.ids import TaskId
 from offerer.resources import Resources
 from offerer.types import TaskInfo
 from offerer.wire import codec
@@ -50,7 +51,7 @@ async def measure(port: int, tasks: int, batch: int) -> float:
             for first in range(0, tasks, batch):
                 accept = codec.framework.Accept(offer_ids=[first])
                 for i in range(first, min(first + batch, tasks)):
-                    codec.write_task(accept.tasks.add(), TaskInfo(f"task-{i}", resources, b"{}"))  # type: ignore[arg-type]
+                    codec.write_task(accept.tasks.add(), TaskInfo(TaskId(f"task-{i}"), resources, b"{}"))
                 await call.write(codec.framework.FromFramework(accepts=[accept]))
             await call.done_writing()
 

@@ -121,9 +121,8 @@ def _serve_executors(pipe: Connection, port: int, executors: int) -> None:
         ]
         running = []
         for i in range(executors):
-            config = ExecutorConfig(
-                masters=(f"127.0.0.1:{port}",), runtime=FakeRuntime(), total=_HOST, name=f"host-{i}", address="127.0.0.1"
-            )
+            masters = (f"127.0.0.1:{port}",)
+            config = ExecutorConfig(masters, FakeRuntime(), _HOST, name=f"host-{i}", address="127.0.0.1")
             running.append(asyncio.create_task(Executor(config, channels[i % _CHANNELS]).run()))
         pipe.send("started")
         await asyncio.to_thread(pipe.recv)

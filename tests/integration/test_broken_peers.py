@@ -100,7 +100,7 @@ def hello(**changes: Any) -> Any:
 
 def status(task_id: str, state: int = 3) -> Any:
     """A status from an executor."""
-    return common.TaskStatus(task_id=task_id, framework_id="hello", state=state, uuid=b"0" * 16)  # type: ignore[arg-type]
+    return common.TaskStatus(task_id=task_id, framework_id="hello", state=state, uuid=b"0" * 16)
 
 
 NO_OPERATOR = framework.Demand(
@@ -111,7 +111,7 @@ NO_OPERATOR = framework.Demand(
 @pytest.mark.parametrize(
     ("service", "messages", "says"),
     [
-        ("Executors/Connect", [executor.FromExecutor()], "register: the first message of a stream must register the host"),
+        ("Executors/Connect", [executor.FromExecutor()], "the first message of a stream must register the host"),
         ("Executors/Connect", [host(version=7)], "register.version: 7 is not the protocol version 1"),
         ("Executors/Connect", [host(host_id="")], "register.host_id: '' must be 1 to 253 printable characters"),
         ("Executors/Connect", [host(name="a b")], "register.name: 'a b' must be"),

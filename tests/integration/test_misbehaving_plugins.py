@@ -92,4 +92,4 @@ def test_hosted_ones_are_restarted_when_killed(tmp_path: Path) -> None:
         assert "has no 'Missing'" in master.output() and "Traceback" not in master.output()
         (child,) = psutil.Process(master.pid).children()
         master.kill()
-        wait_for("the end of the hosted process", lambda: not psutil.pid_exists(child.pid) or child.status() == "zombie")
+        wait_for("its end with the master", lambda: not psutil.pid_exists(child.pid) or child.status() == "zombie")
