@@ -214,7 +214,7 @@ class _Progress:
     """How far it is: one line that changes on a terminal, a line per task elsewhere."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, object] = {}
         self._status: Any = None
         if sys.stdout.isatty():
             from rich.console import Console
@@ -239,8 +239,9 @@ class _Progress:
             return
         for row in rows:
             news = f"{row['state']} {_where(row)}" if row["settled"] else row["last"] and row["reason"]
-            if news and self._seen.get(_name(row)) != news:
-                self._seen[_name(row)] = news
+            about = row["task_id"] if row["settled"] else row["last"]  # not the text, in which seconds are counted
+            if news and self._seen.get(_name(row)) != about:
+                self._seen[_name(row)] = about
                 click.echo(f"{_name(row)}: {news}")
 
 

@@ -138,7 +138,8 @@ async def _clear(setup: Setup, number: int, host: Host) -> None:
         found = await runtime.open(host, on_event)
     except Unavailable:
         return  # the engine is gone, or never was
-    running.update({each.task.key: each.task for each in found if each.task.observed is Observed.RUNNING})
+    alive = (each.task for each in found if each.exited is None and not each.lost)
+    running.update({task.key: task for task in alive if task.observed is Observed.RUNNING})
     try:
         if running:
             await _end(runtime, list(running.values()), none_left)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ import click
 
 import offerer
 from offerer.cli.common import DEFAULT_MASTER, Session, check_address, run_reporting_errors
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own log repeats in C++ what we say in one line
 
 # Section of the help → module → commands. A command `x` is the attribute `x` of its module, or `x_command` where
 # the bare name would hide a builtin.
@@ -51,7 +54,9 @@ class Commands(click.Group):
         run_reporting_errors(lambda: super(Commands, self).main(args, *rest, **options))
 
 
-@click.group("offerer", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    "offerer", cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
 @click.option(
     "--master",
     envvar="OFFERER_MASTER",
