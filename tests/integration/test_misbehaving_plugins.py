@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.processes import Processes, processes, wait_for
@@ -22,6 +23,17 @@ def cluster(tmp_path: Path):
 
 def running(cluster: Processes, framework: str) -> int:
     return sum(state == "RUNNING" for state in cluster.tasks(framework).values())
+
+
+def hosted(master: int, plugin: str) -> psutil.Process:
+    """The child of the master that hosts this plug-in."""
+
+    def found() -> psutil.Process | None:
+        children = psutil.Process(master).children()
+        return next((each for each in children if plugin in " ".join(each.cmdline())), None)
+
+    process: psutil.Process = wait_for(f"the process of {plugin}", found)
+    return process
 
 
 def others_work(cluster: Processes) -> None:
@@ -77,19 +89,17 @@ def test_the_same_name_twice_lets_the_newer_win_and_ends_the_older(cluster: Proc
 
 
 def test_hosted_ones_are_restarted_when_killed(tmp_path: Path) -> None:
-    import psutil
-
     with processes(tmp_path) as cluster:
         master = cluster.master("--framework", "examples.hello_framework:Hello", "--framework", "tests.plugins:Missing")
         cluster.executor("h1", *RESOURCES)
         wait_for("three copies", lambda: running(cluster, "hello") == 3)
         before = cluster.tasks("hello")
-        (child,) = psutil.Process(master.pid).children()
+        child = hosted(master.pid, "Hello")
         child.kill()
-        wait_for("another process", lambda: any(c.pid != child.pid for c in psutil.Process(master.pid).children()))
+        wait_for("another process", lambda: hosted(master.pid, "Hello").pid != child.pid)
         wait_for("its return", lambda: cluster.session.state("frameworks").frameworks[0].connected)
         assert cluster.tasks("hello") == before
         assert "has no 'Missing'" in master.output() and "Traceback" not in master.output()
-        (child,) = psutil.Process(master.pid).children()
+        child = hosted(master.pid, "Hello")
         master.kill()
         wait_for("its end with the master", lambda: not psutil.pid_exists(child.pid) or child.status() == "zombie")
