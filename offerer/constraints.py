@@ -44,11 +44,12 @@ def check_constraint(constraint: Constraint) -> Constraint:
     if constraint.operator not in OPERATORS:
         raise InvalidInput(f"constraint {constraint}: {constraint.operator!r} is not one of {', '.join(OPERATORS)}")
     if not constraint.values or (constraint.operator not in ("in", "not in") and len(constraint.values) != 1):
-        raise InvalidInput(f"constraint on {constraint.attribute!r}: {constraint.operator} takes exactly one value")
+        wanted = "at least one value" if constraint.operator in ("in", "not in") else "exactly one value"
+        raise InvalidInput(f"constraint on {constraint.attribute!r}: {constraint.operator} takes {wanted}")
     if constraint.operator in ("=~", "!~"):
         try:
             _compiled(constraint.values[0])
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise InvalidInput(f"constraint {constraint}: not a regular expression: {error}") from None
     return constraint
 

@@ -15,7 +15,7 @@ from typing import Any
 from offerer.errors import InvalidSpec
 from offerer.types import SECOND, Time
 
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ _DEFAULT = ContainerSpec()
 def _parse(spec: bytes) -> ContainerSpec:
     try:
         raw = json.loads(spec or b"{}")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidSpec(f"the task's spec is not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise InvalidSpec(f"the task's spec is {type(raw).__name__}, it must be a JSON object")
@@ -107,8 +107,10 @@ def check_container(container: ContainerSpec) -> ContainerSpec:
             isinstance(key, str) and isinstance(value, str) for key, value in mapping.items()
         ):
             raise InvalidSpec(f"spec.{name}: {mapping!r} must map strings to strings; quote numbers")
+        for text in (*mapping, *mapping.values()):
+            _string(name, text)
     for key in container.env:
-        if not _ENV_NAME.match(key):
+        if not _ENV_NAME.fullmatch(key):
             raise InvalidSpec(f"spec.env: {key!r} is not a variable name; use letters, digits and '_'")
     _check_ports_and_volumes(container)
     if container.pull not in ("missing", "always", "never"):
@@ -123,12 +125,13 @@ def _check_ports_and_volumes(container: ContainerSpec) -> None:
         for side, number in (("container", port.container), ("host", port.host)):
             if not isinstance(number, int) or not 1 <= number <= 65535:
                 raise InvalidSpec(f"spec.ports.{side}: {number!r} must be a port from 1 to 65535")
+        _string("ports.name", port.name)
         if port.protocol not in ("tcp", "udp"):
             raise InvalidSpec(f"spec.ports.protocol: {port.protocol!r} must be tcp or udp")
     for mount in container.volumes:
-        if not str(mount.target).startswith("/"):
+        if not _string("volumes.target", mount.target).startswith("/"):
             raise InvalidSpec(f"spec.volumes.target: {mount.target!r} must be an absolute path in the container")
-        if ".." in str(mount.source).split("/"):
+        if ".." in _string("volumes.source", mount.source).split("/"):
             raise InvalidSpec(f"spec.volumes.source: {mount.source!r} must not contain '..'")
 
 
@@ -142,6 +145,6 @@ def _list(name: str, raw: Mapping[str, Any]) -> list[Any]:
 def _string(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidSpec(f"spec.{name}: {value!r} must be a string; quote it")
-    if "\0" in value:
-        raise InvalidSpec(f"spec.{name}: {value!r} must not contain a NUL character")
+    if "\0" in value or not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidSpec(f"spec.{name}: {value!r} must not contain a NUL character or half a surrogate pair")
     return value

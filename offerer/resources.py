@@ -19,7 +19,7 @@ _UNITS: Final = {
     "TB": 10**12, "KI": 1 << 10, "KIB": 1 << 10, "MI": MIB, "MIB": MIB, "GI": GIB, "GIB": GIB, "TI": 1 << 40,
     "TIB": 1 << 40,
 }  # fmt: skip
-_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}$")
+_NAME = re.compile(r"[a-z][a-z0-9_.-]{0,62}")
 
 
 class Resources:
@@ -69,7 +69,7 @@ class Resources:
 
         Raises `InvalidInput` naming the resource, the value and the form wanted.
         """
-        ranges = parse_ports(ports) if isinstance(ports, str) else merge_ranges(ports)
+        ranges = parse_ports(ports) if isinstance(ports, str) else merge_ranges(map(_checked_range, ports))
         named = tuple(sorted((_checked_name(k), _count(k, v)) for k, v in (counts or {}).items() if v))
         return cls(
             parse_cpus(cpus),
@@ -231,6 +231,8 @@ NOTHING: Final = Resources()
 
 def parse_cpus(cores: float | int) -> int:
     """Milli-CPUs from cores; exact to a thousandth. Raises `InvalidInput`."""
+    if isinstance(cores, bool) or not isinstance(cores, (int, float)):
+        raise InvalidInput(f"cpus: {cores!r} is not a number, for example 0.5 or 8")
     milli = cores * 1000
     rounded = round(milli) if 0 <= milli < 1e12 else -1  # not for NaN or infinity either
     if abs(milli - rounded) > 1e-6 or rounded < 0:
@@ -246,7 +248,7 @@ def parse_bytes(field: str, amount: str | int) -> int:
         return amount
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(amount).strip())
     unit = _UNITS.get(match[2].upper()) if match else None
-    if match is None or unit is None:
+    if match is None or unit is None or ("." in match[1] and unit == 1):  # half a byte: the unit was forgotten
         raise InvalidInput(f"{field}: {amount!r} is not a size; write for example 512MiB or 2GiB")
     return round(float(match[1]) * unit) if "." in match[1] else int(match[1]) * unit
 
@@ -272,11 +274,17 @@ def parse_ports(text: str) -> tuple[tuple[int, int], ...]:
     ranges = []
     for part in filter(None, (piece.strip() for piece in text.strip("[]").split(","))):
         match = re.fullmatch(r"(\d+)(?:\s*-\s*(\d+))?", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
-        if not 1 <= first <= last <= 65535:
-            raise InvalidInput(f"ports: {part!r} is not a port or a range within 1-65535, for example 31000-32000")
-        ranges.append((first, last))
+        if match is None:
+            raise InvalidInput(f"ports: {part!r} is not a port or a range, for example 31000-32000")
+        ranges.append(_checked_range((int(match[1]), int(match[2] or match[1]))))
     return merge_ranges(ranges)
+
+
+def _checked_range(ports: tuple[int, int]) -> tuple[int, int]:
+    first, last = ports
+    if not 1 <= first <= last <= 65535:
+        raise InvalidInput(f"ports: {first}-{last} is not a port or a range within 1-65535, for example 31000-32000")
+    return ports
 
 
 def format_ports(ranges: Iterable[tuple[int, int]]) -> str:
@@ -356,7 +364,7 @@ def _contains_counts(mine: tuple[tuple[str, int], ...], theirs: tuple[tuple[str,
 
 
 def _checked_name(name: str) -> str:
-    if not _NAME.match(name) or name in ("cpus", "memory", "disk", "gpus", "ports", "mem", "cpu"):
+    if not _NAME.fullmatch(name) or name in ("cpus", "memory", "disk", "gpus", "ports", "mem", "cpu"):
         hint = {"mem": "write memory", "cpu": "write cpus"}.get(name, "use lower-case letters, digits, '_', '.', '-'")
         raise InvalidInput(f"resources: {name!r} is not a name for a count; {hint}")
     return name
