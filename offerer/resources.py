@@ -70,7 +70,7 @@ class Resources:
         Raises `InvalidInput` naming the resource, the value and the form wanted.
         """
         ranges = parse_ports(ports) if isinstance(ports, str) else merge_ranges(map(_checked_range, ports))
-        named = tuple(sorted((_checked_name(k), _count(k, v)) for k, v in (counts or {}).items() if v))
+        named = tuple(sorted((checked_name(k), _count(k, v)) for k, v in (counts or {}).items() if v))
         return cls(
             parse_cpus(cpus),
             parse_bytes("memory", memory),
@@ -97,7 +97,7 @@ class Resources:
         cpus, memory, disk = values.pop("cpus", "0"), values.pop("memory", "0"), values.pop("disk", "0")
         ports = values.pop("ports", "")
         gpus = _count("gpus", values.pop("gpus", "0"))
-        counts = {_checked_name(name): _count(name, value) for name, value in values.items()}
+        counts = {checked_name(name): _count(name, value) for name, value in values.items()}
         return cls.of(cpus=_float("cpus", cpus), memory=memory, disk=disk, gpus=gpus, counts=counts, ports=ports)
 
     # -- arithmetic -------------------------------------------------------------------------------------------
@@ -363,7 +363,8 @@ def _contains_counts(mine: tuple[tuple[str, int], ...], theirs: tuple[tuple[str,
     return all(have.get(name, 0) >= n for name, n in theirs)
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """The name of a count itself. Raises `InvalidInput` for one that is a resource's, or cannot be written."""
     if not _NAME.fullmatch(name) or name in ("cpus", "memory", "disk", "gpus", "ports", "mem", "cpu"):
         hint = {"mem": "write memory", "cpu": "write cpus"}.get(name, "use lower-case letters, digits, '_', '.', '-'")
         raise InvalidInput(f"resources: {name!r} is not a name for a count; {hint}")

@@ -19,7 +19,7 @@ from offerer.core.outputs import Announce, ConfirmFramework, PersistRole
 from offerer.core.state import Framework, HostState, State, Task
 from offerer.errors import InvalidInput, PeerError
 from offerer.framework import Demand
-from offerer.ids import DEFAULT_ROLE, FrameworkId, Role
+from offerer.ids import DEFAULT_ROLE, FrameworkId, Role, TaskId
 
 _EVERYTHING = Demand(None)
 
@@ -28,6 +28,8 @@ def on_framework_registered(state: State, event: FrameworkRegistered) -> None:
     """A framework is (back) here: tell it of all its tasks, answer for those it believes in, offer."""
     if not event.roles:
         raise PeerError(f"framework {event.framework_id!r} names no role; name at least one, such as {DEFAULT_ROLE!r}")
+    if TaskId("") in event.believed:
+        raise PeerError(f"framework {event.framework_id!r} believes in a task without an id")
     framework = state.framework(event.framework_id)
     if framework.connected:
         raise PeerError(f"framework {event.framework_id!r} is connected already")

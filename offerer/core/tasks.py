@@ -184,6 +184,8 @@ def unreachable(state: State, host: Host, task_id: TaskId) -> TaskStatus:
 
 def on_kill_requested(state: State, event: KillRequested) -> None:
     """Pass it on, or keep it for when the host is back. An unknown task is answered for once all hosts are here."""
+    if not event.task_id:
+        raise PeerError("kill: it names no task")
     framework = registered(state, event.framework_id)
     task = framework.tasks.get(event.task_id)
     if task is None and state.recovering:

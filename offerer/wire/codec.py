@@ -12,7 +12,7 @@ from offerer.constraints import Constraint, check_constraint
 from offerer.errors import InvalidInput, PeerError
 from offerer.framework import Demand, Want
 from offerer.ids import HostId, OfferId, Role, TaskId
-from offerer.resources import Resources, merge_ranges
+from offerer.resources import Resources, checked_name, merge_ranges
 from offerer.task_states import TaskState
 from offerer.types import Offer, Reason, TaskInfo, TaskStatus
 from offerer.wire.v1 import common_pb2 as common
@@ -97,7 +97,10 @@ def read_resources(message: common.Resources) -> Resources:
     if message.counts:
         if max(message.counts.values()) >= _LARGEST_AMOUNT:
             raise PeerError(f"resources: a count is out of range: {dict(message.counts)}")
-        resources.counts = tuple(sorted((name, n) for name, n in message.counts.items() if n))
+        try:
+            resources.counts = tuple(sorted((checked_name(name), n) for name, n in message.counts.items() if n))
+        except InvalidInput as error:
+            raise PeerError(str(error)) from None
     return resources
 
 
@@ -120,7 +123,9 @@ def write_task(into: common.TaskInfo, task: TaskInfo) -> None:
 
 
 def read_task(message: common.TaskInfo) -> TaskInfo:
-    """The task of a message."""
+    """The task of a message. Raises `PeerError` where nothing could be answered about it."""
+    if not message.task_id:
+        raise PeerError("task: it has no id")
     return TaskInfo(TaskId(message.task_id), read_resources(message.resources), message.spec)
 
 
