@@ -6,7 +6,17 @@ Everything that a framework plug-in needs is importable from here; all other mod
 """
 
 from offerer.constraints import Constraint
-from offerer.containers import ContainerSpec, Mount, PortMapping, check_container
+from offerer.containers import (
+    ContainerSpec,
+    Device,
+    Mount,
+    PortMapping,
+    Probe,
+    Secret,
+    Tmpfs,
+    Ulimit,
+    check_container,
+)
 from offerer.errors import (
     Compacted,
     Conflict,
@@ -58,6 +68,7 @@ __all__ = [
     "Decline",
     "Delete",
     "Demand",
+    "Device",
     "Entry",
     "Framework",
     "FrameworkId",
@@ -72,12 +83,14 @@ __all__ = [
     "OfferId",
     "OffererError",
     "PortMapping",
+    "Probe",
     "Put",
     "Reason",
     "Replaced",
     "Resources",
     "Revive",
     "Role",
+    "Secret",
     "Store",
     "Suppress",
     "TaskId",
@@ -85,6 +98,8 @@ __all__ = [
     "TaskState",
     "TaskStatus",
     "Time",
+    "Tmpfs",
+    "Ulimit",
     "Unavailable",
     "Wake",
     "Want",

@@ -37,6 +37,7 @@ class Reason(IntEnum):
     KILL_REQUESTED = 12  # the framework asked
     CONTAINER_LOST = 13  # somebody removed the container behind the executor's back
     HOST_RECOVERED = 14  # the host answers again
+    UNHEALTHY = 15  # its liveness probe failed: the executor stopped it
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +77,6 @@ class TaskStatus(NamedTuple):
     """Names this status until it is acknowledged (by the client, not the plug-in). Empty: needs no acknowledgement."""
     data: bytes = b""
     """What the executor adds, as JSON: ``{"container": id, "image_digest": …, "started_at": µs, …}``."""
+    healthy: bool | None = None
+    """What its readiness probe says (its liveness probe where it has no other). None: it has no probe, or nothing is
+    known: not yet, or not since the executor was restarted, when what was known before still counts."""

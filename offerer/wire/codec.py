@@ -144,6 +144,8 @@ def write_status(into: common.TaskStatus, status: TaskStatus, framework_id: str 
         into.exit_code = status.exit_code
     if status.data:
         into.data = status.data
+    if status.healthy is not None:
+        into.healthy = status.healthy
     if framework_id:
         into.framework_id = framework_id
 
@@ -163,6 +165,7 @@ def read_status(message: common.TaskStatus, host_id: HostId | None = None) -> Ta
         message.at,
         message.uuid,
         message.data,
+        message.healthy if message.HasField("healthy") else None,
     )
 
 

@@ -38,6 +38,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     KILL_REQUESTED: _ClassVar[Reason]
     CONTAINER_LOST: _ClassVar[Reason]
     HOST_RECOVERED: _ClassVar[Reason]
+    UNHEALTHY: _ClassVar[Reason]
 TASK_STATE_UNSPECIFIED: TaskState
 STAGING: TaskState
 STARTING: TaskState
@@ -65,6 +66,7 @@ OUT_OF_MEMORY: Reason
 KILL_REQUESTED: Reason
 CONTAINER_LOST: Reason
 HOST_RECOVERED: Reason
+UNHEALTHY: Reason
 
 class Resources(_message.Message):
     __slots__ = ("cpus", "memory", "disk", "gpus", "counts", "ports")
@@ -108,7 +110,7 @@ class TaskInfo(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., spec: _Optional[bytes] = ...) -> None: ...
 
 class TaskStatus(_message.Message):
-    __slots__ = ("task_id", "state", "host_id", "reason", "message", "exit_code", "at", "uuid", "data", "framework_id")
+    __slots__ = ("task_id", "state", "host_id", "reason", "message", "exit_code", "at", "uuid", "data", "framework_id", "healthy")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -119,6 +121,7 @@ class TaskStatus(_message.Message):
     UUID_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     FRAMEWORK_ID_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     state: TaskState
     host_id: str
@@ -129,4 +132,5 @@ class TaskStatus(_message.Message):
     uuid: bytes
     data: bytes
     framework_id: str
-    def __init__(self, task_id: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., host_id: _Optional[str] = ..., reason: _Optional[_Union[Reason, str]] = ..., message: _Optional[str] = ..., exit_code: _Optional[int] = ..., at: _Optional[int] = ..., uuid: _Optional[bytes] = ..., data: _Optional[bytes] = ..., framework_id: _Optional[str] = ...) -> None: ...
+    healthy: bool
+    def __init__(self, task_id: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., host_id: _Optional[str] = ..., reason: _Optional[_Union[Reason, str]] = ..., message: _Optional[str] = ..., exit_code: _Optional[int] = ..., at: _Optional[int] = ..., uuid: _Optional[bytes] = ..., data: _Optional[bytes] = ..., framework_id: _Optional[str] = ..., healthy: bool = ...) -> None: ...
