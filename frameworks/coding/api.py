@@ -60,7 +60,7 @@ class Api:
             name, text = (file.get("name"), file.get("text")) if isinstance(file, dict) else (None, None)
             if not isinstance(name, str) or not isinstance(text, str):
                 raise InvalidInput(f"files[{i}]: give name and text, both strings")
-            pairs.append((name, text))
+            pairs.append((_utf8(f"files[{i}].name", name), _utf8(f"files[{i}].text", text)))
         push = prepare_push(self._state, pairs, _string(arguments, "who"), _string(arguments, "message"), self._now())
         if push.revisions:
             changes = [Put(revision.key, revision.to_bytes()) for revision in push.revisions]
@@ -220,4 +220,13 @@ def _string(arguments: Arguments, name: str) -> str:
     value = arguments.get(name, "")
     if not isinstance(value, str):
         raise InvalidInput(f"{name}: {value!r} must be a string")
+    return _utf8(name, value)
+
+
+def _utf8(name: str, value: str) -> str:
+    """The value itself, which is to be stored. JSON can carry halves of characters, UTF-8 cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"{name}: {value[error.start]!r} is no character of UTF-8; leave it out") from None
     return value

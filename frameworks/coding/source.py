@@ -15,6 +15,8 @@ Path = tuple[str | int, ...]
 """Where a value is: ``("jobs", "web", "ports", 0)``."""
 
 _MAX_NODES: Final = 100_000  # a few aliases of aliases unfold into billions of values
+_MAX_TEXT: Final = 512 << 10  # characters; they take some 2.5 s to read, and nothing else happens meanwhile
+_UNUSABLE: Final = re.compile("[\0\ud800-\udfff]")  # neither a command line nor UTF-8 can carry these
 _PLAIN: Final = "tag:yaml.org,2002:"
 
 
@@ -60,6 +62,10 @@ def field_path(path: Path) -> str:
 def parse(text: str) -> Source:
     """Parse one YAML document. What is wrong with it is in `problems`; with a syntax error the data is None."""
     source = Source(None, {}, {}, [])
+    if len(text) > _MAX_TEXT:
+        size = f"{len(text)} characters are more than the {_MAX_TEXT} of a service file"
+        source.problems.append(Problem(1, (), f"{size}; split it into several services"))
+        return source
     try:
         documents = list(yaml.compose_all(text, Loader=_Loader))
     except yaml.YAMLError as error:
@@ -151,9 +157,11 @@ class _Builder:
         return {}
 
     def _key(self, node: yaml.Node, path: Path) -> str | None:
-        if isinstance(node, yaml.ScalarNode) and node.tag == _PLAIN + "str":
+        if isinstance(node, yaml.ScalarNode) and (unusable := _UNUSABLE.search(node.value)):
+            self._problem(node, path, f"{unusable[0]!r} cannot be part of a name; leave it out")
+        elif isinstance(node, yaml.ScalarNode) and node.tag == _PLAIN + "str":
             return str(node.value)
-        if isinstance(node, yaml.ScalarNode) and node.value:
+        elif isinstance(node, yaml.ScalarNode) and node.value:
             self._problem(node, path, f"{node.value} is not a word; if it is a name, write '{node.value}'")
         else:
             self._problem(node, path, "what is before the colon must be a word")
@@ -162,6 +170,9 @@ class _Builder:
     def _scalar(self, node: yaml.ScalarNode, path: Path) -> Any:
         text = str(node.value)
         kind = node.tag.removeprefix(_PLAIN)
+        if unusable := _UNUSABLE.search(text):
+            self._problem(node, path, f"{unusable[0]!r} cannot be part of a text; leave it out")
+            return ""
         try:
             if kind == "int":
                 self._source.written[path] = text
@@ -173,7 +184,9 @@ class _Builder:
                 self._source.written[path] = text
                 return text.lower() == "true"
         except ValueError:
-            kind = f"{kind} (and {text[:40]!r} is none)"
+            shown = text if len(text) <= 40 else f"{text[:40]}…"
+            self._problem(node, path, f"{shown} cannot be read as a number; write a shorter one, or '…' if it is text")
+            return text
         if kind == "null":
             return None
         if kind not in ("str", "merge"):

@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 @json_option
 @pass_session
 def hosts(session: Session, as_json: bool) -> None:
-    """List hosts: what they have, and how much of it tasks use."""
+    """List hosts: what they have, and how much of it tasks use.
+
+    Example: offerer hosts --json
+    """
     state = _state(session, "hosts")
     rows = [
         {
@@ -65,14 +68,20 @@ def hosts(session: Session, as_json: bool) -> None:
 
 @click.group()
 def host() -> None:
-    """Do something about one host."""
+    """Do something about one host.
+
+    Example: offerer host remove db-1
+    """
 
 
 @host.command("remove")
 @click.argument("name")
 @pass_session
 def host_remove(session: Session, name: str) -> None:
-    """Forget a host for good: its tasks become GONE. NAME is its name or id; it must not be connected."""
+    """Forget a host for good: its tasks become GONE. NAME is its name or id; it must not be connected.
+
+    Example: offerer host remove db-1
+    """
     from offerer.wire import codec
 
     with session.rpc_errors():
@@ -87,7 +96,10 @@ def host_remove(session: Session, name: str) -> None:
 @json_option
 @pass_session
 def frameworks(session: Session, as_json: bool) -> None:
-    """List frameworks: their share, and what they wait for."""
+    """List frameworks: their share, and what they wait for.
+
+    Example: offerer frameworks
+    """
     state = _state(session, "frameworks")
     rows = [
         {
@@ -119,7 +131,10 @@ def frameworks(session: Session, as_json: bool) -> None:
 @json_option
 @pass_session
 def roles(session: Session, as_json: bool) -> None:
-    """List roles: weights, guarantees and limits, and what each uses."""
+    """List roles: weights, guarantees and limits, and what each uses.
+
+    Example: offerer roles
+    """
     state = _state(session, "roles")
     rows = [_role_row(each) for each in sorted(state.roles, key=lambda each: each.role)]
     columns = [
@@ -136,7 +151,10 @@ def roles(session: Session, as_json: bool) -> None:
 
 @click.group()
 def role() -> None:
-    """Do something about one role."""
+    """Do something about one role.
+
+    Example: offerer role set ci --weight 2
+    """
 
 
 @role.command("set")
@@ -149,7 +167,10 @@ def role() -> None:
 def role_set(
     session: Session, name: str, weight: float | None, guarantee: str | None, limit: str | None, as_json: bool
 ) -> None:
-    """Set weight and quota of a role. What is not given stays as it is."""
+    """Set weight and quota of a role. What is not given stays as it is.
+
+    Example: offerer role set ci --weight 2 --limit "cpus=16;memory=64GiB"
+    """
     from offerer.wire import codec
 
     if weight is None and guarantee is None and limit is None:
@@ -208,7 +229,10 @@ def _quota(option: str, text: str) -> dict[str, int]:
 @json_option
 @pass_session
 def offers(session: Session, as_json: bool) -> None:
-    """List offers that frameworks hold now."""
+    """List offers that frameworks hold now.
+
+    Example: offerer offers
+    """
     state = _state(session, "offers")
     rows = [
         {
@@ -241,7 +265,10 @@ def offers(session: Session, as_json: bool) -> None:
 @json_option
 @pass_session
 def tasks(session: Session, framework: str | None, host_name: str | None, as_json: bool) -> None:
-    """List tasks of every framework, with their latest status."""
+    """List tasks of every framework, with their latest status.
+
+    Example: offerer tasks --framework coding --host db-1
+    """
     from offerer.task_states import TaskState
     from offerer.types import Reason
     from offerer.wire import codec
@@ -278,20 +305,26 @@ def tasks(session: Session, framework: str | None, host_name: str | None, as_jso
 
 @click.group()
 def task() -> None:
-    """Look into one task of any framework."""
+    """Look into one task of any framework.
+
+    Example: offerer task logs hello hello-1
+    """
 
 
 @task.command("logs")
 @click.argument("framework")
 @click.argument("task_id", metavar="TASK")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the task ends.")
-@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option("--tail", type=click.IntRange(0, (1 << 31) - 1), metavar="N", help="Only the last N lines.")
 @click.option("-t", "--timestamps", is_flag=True, help="Begin each line with its time.")
 @pass_session
 def task_logs(
     session: Session, framework: str, task_id: str, follow: bool, tail: int | None, timestamps: bool
 ) -> None:
-    """Print the output of a task."""
+    """Print the output of a task.
+
+    Example: offerer task logs hello hello-1 -f --tail 100
+    """
     for is_stderr, data in session.logs(framework, task_id, follow=follow, tail=tail, timestamps=timestamps):
         stream = sys.stderr.buffer if is_stderr else sys.stdout.buffer
         stream.write(data)
@@ -304,7 +337,10 @@ def task_logs(
 @json_option
 @pass_session
 def task_inspect(session: Session, framework: str, task_id: str, as_json: bool) -> None:
-    """Show what the host's runtime says of a task."""
+    """Show what the host's runtime says of a task.
+
+    Example: offerer task inspect hello hello-1
+    """
     print_fields(session.inspect(framework, task_id), as_json=as_json)
 
 
@@ -313,11 +349,16 @@ def task_inspect(session: Session, framework: str, task_id: str, as_json: bool) 
 
 @click.command()
 @click.option("-f", "--follow", is_flag=True, help="Go on as things happen.")
-@click.option("--after", type=click.IntRange(min=0), default=0, metavar="N", help="Only events after number N.")
+@click.option(
+    "--after", type=click.IntRange(0, (1 << 63) - 1), default=0, metavar="N", help="Only events after number N."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @pass_session
 def events(session: Session, follow: bool, after: int, as_json: bool) -> None:
-    """Print what happened in the cluster, oldest first. The master keeps the newest 10,000 events."""
+    """Print what happened in the cluster, oldest first. The master keeps the newest 10,000 events.
+
+    Example: offerer events -f
+    """
     for event in session.events(after=after, follow=follow):
         fields = dict(sorted(event.fields.items()))
         if as_json:

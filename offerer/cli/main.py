@@ -70,7 +70,10 @@ class Commands(click.Group):
 @click.version_option(offerer.__version__, prog_name="offerer")
 @click.pass_context
 def main(context: click.Context, master: str) -> None:
-    """Share Docker hosts among frameworks, and run services on them."""
+    """Share Docker hosts among frameworks, and run services on them.
+
+    Example: offerer dev examples/shop/shop.yaml --up
+    """
     session = Session(master)
     context.obj = session
     context.call_on_close(session.close)

@@ -20,6 +20,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FRAMEWORK: Final = "coding"
+_LARGEST_FILE: Final = 512 << 10  # characters; the framework takes no more
+_LARGEST_TAIL: Final = (1 << 31) - 1
 _POLL: Final = 0.3  # seconds between two looks while waiting
 _TIMES: Final = frozenset({"at", "ended", "placed", "pushed_at", "since", "started", "started_at"})
 _TARGET: Final = "SERVICE[/JOB[/TASK]]"
@@ -245,7 +247,7 @@ def history(session: Session, targets: Sequence[str], limit: int, revisions: boo
 @click.command()
 @click.argument("target", metavar=f"{_TARGET} | TASK_ID")
 @click.option("-f", "--follow", is_flag=True, help="Go on as long as it runs.")
-@click.option("--tail", type=click.IntRange(0), help="Only this many of the last lines.")
+@click.option("--tail", type=click.IntRange(0, _LARGEST_TAIL), help="Only this many of the last lines.")
 @click.option("-t", "--timestamps", is_flag=True, help="Put the time before each line.")
 @click.option("--framework", default=FRAMEWORK, show_default=True, help="Whose task, where a TASK_ID is given.")
 @pass_session
@@ -374,9 +376,14 @@ def _ran_text(row: Row) -> str:
 
 def _read(file: Any) -> str:
     try:
-        return str(file.read())
+        text = str(file.read(_LARGEST_FILE + 1))
     except UnicodeDecodeError:
         raise click.UsageError(f"{file.name} is not UTF-8 text; a service file is YAML") from None
+    except OSError as error:
+        raise click.UsageError(f"{file.name} cannot be read: {error.strerror}") from None
+    if len(text) > _LARGEST_FILE:
+        raise click.UsageError(f"{file.name} is larger than {_LARGEST_FILE >> 10} KiB; no service file is")
+    return text
 
 
 def _user() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -143,6 +145,8 @@ BROKEN = [
     (["role", "set", "ci", "--limit", "memory=8 potatoes"], 2, "'8 potatoes' is not a size"),
     (["role", "set", "ci", "--limit", "ports=80"], 2, "ports cannot be part of a quota"),
     (["events", "--after", "yesterday"], 2, "'yesterday' is not a valid integer"),
+    (["events", "--after", "99999999999999999999"], 2, "is not in the range"),
+    (["task", "logs", "hello", "x", "--tail", "99999999999"], 2, "is not in the range"),
     (["task", "logs", "hello"], 2, "Missing argument 'TASK'"),
     (["task", "logs", "hello", "x", "--tail", "-1"], 2, "is not in the range"),
     (["task", "logs", "hello", "no-such-task"], 1, "there is no task 'no-such-task' of framework 'hello'"),
@@ -202,7 +206,23 @@ def test_help_lists_every_command_in_sections() -> None:
         assert section in result.output
     for command in ("push", "up", "update", "down", "ps", "logs", "hosts", "roles", "events", "dev"):
         assert f"\n  {command} " in result.output
-        assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0
+
+
+def commands(of: click.Command, name: str = "") -> Iterator[str]:
+    """The names of a command and of all within it."""
+    yield name
+    if isinstance(of, click.Group):
+        for each in of.list_commands(click.Context(of)):
+            found = of.get_command(click.Context(of), each)
+            assert found is not None
+            yield from commands(found, f"{name} {each}".strip())
+
+
+@pytest.mark.parametrize("command", list(commands(main)), ids=lambda name: name or "offerer")
+def test_every_command_shows_an_example_of_itself(command: str) -> None:
+    result = CliRunner().invoke(main, [*command.split(), "--help"])
+    assert result.exit_code == 0
+    assert re.search(rf"Example:\s+offerer {command}", result.output)
 
 
 def test_a_reader_of_the_pipe_that_leaves_is_no_error(cluster: Processes) -> None:

@@ -78,6 +78,16 @@ def test_a_file_that_is_not_there_or_not_text_is_a_usage_error(cluster: Processe
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     failed = run(cluster, "push", str(tmp_path / "binary.yaml"))
     assert failed.exit_code == 2 and "is not UTF-8 text" in failed.output
+    failed = run(cluster, "push", "/proc/self/mem")
+    assert failed.exit_code == 2 and "/proc/self/mem cannot be read: " in failed.output
+    failed = run(cluster, "push", "/dev/zero")
+    assert failed.exit_code == 2 and "/dev/zero is larger than 512 KiB" in failed.output
+
+
+def test_a_message_that_is_not_utf8_is_refused(cluster: Processes, shop: str, tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text(SHOP.format(name=shop, version=3))
+    failed = run(cluster, "push", str(tmp_path / "shop.yaml"), "-m", "caf\udce9")  # as Python reads such an argument
+    assert failed.exit_code == 1 and r"message: '\udce9' is no character of UTF-8" in str(failed.exception)
 
 
 def test_up_waits_until_all_runs(cluster: Processes, shop: str) -> None:
@@ -167,6 +177,7 @@ def test_logs_finds_the_container(cluster: Processes, shop: str) -> None:
         ("logs", ("no-such/web",), 1, "there is no service"),
         ("logs", ("no.such.task.r1-1",), 1, "no.such.task.r1-1"),
         ("logs", ("x", "--tail", "all"), 2, "'all' is not a valid integer"),
+        ("logs", ("x", "--tail", "99999999999"), 2, "99999999999 is not in the range"),
     ],
 )
 def test_wrong_command_lines(

@@ -153,6 +153,23 @@ def test_text_made_to_break_the_parser_is_an_ordinary_error(text: str) -> None:
     assert len(errors(text)[0]) < 300
 
 
+@pytest.mark.parametrize("odd", [r"\ud800", r"\0"])
+@pytest.mark.parametrize("line", ['command: [sleep, "{}"]', 'env: {{A: "{}"}}', 'image: "a{}"', '"{}": x'])
+def test_what_no_command_line_can_carry_is_refused_with_its_line(line: str, odd: str) -> None:
+    said = errors(f"service: core\njobs:\n  web:\n    command: [x]\n    {line.format(odd)}\n")
+    assert said[0].startswith("core.yaml:5: ") and said[0].isprintable()
+
+
+def test_a_number_of_thousands_of_digits_is_called_one() -> None:
+    (said,) = errors(f"service: core\njobs: {{web: {{command: [x], replicas: {'9' * 5000}}}}}")
+    assert "9…" in said and "cannot be read as a number" in said
+
+
+def test_a_file_that_would_take_long_to_read_is_not_read() -> None:
+    (said,) = errors("service: core\n" + "# nothing to see here\n" * 30_000)
+    assert "more than the 524288 of a service file" in said
+
+
 def test_a_port_without_a_container_port_is_the_same_inside_and_outside() -> None:
     (port,) = job("ports: [{host: 80}]").tasks["1"].ports
     assert (port.container, port.host) == (None, 80)
