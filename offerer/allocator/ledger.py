@@ -18,13 +18,17 @@ class Refusal(NamedTuple):
     resources: Resources
     until: Time
 
-    def hides(self, amount: Resources, now: Time) -> bool:
-        """Whether an offer of this amount would be no more than what was refused."""
-        return now < self.until and self.resources.contains(amount)
-
     def covers(self, other: Refusal) -> bool:
         """Whether the other one says nothing beyond this one."""
         return self.until >= other.until and self.resources.contains(other.resources)
+
+
+def any_hides(refusals: tuple[Refusal, ...], amount: Resources, now: Time) -> bool:
+    """Whether an offer of this amount would be no more than what was refused."""
+    for refused, until in refusals:
+        if now < until and refused.contains(amount):
+            return True
+    return False
 
 
 class HostLedger:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from offerer.allocator.ledger import Claimant, Grant, Hold, HostLedger, RoleLedger
+from offerer.allocator.ledger import Claimant, Grant, Hold, HostLedger, RoleLedger, any_hides
 from offerer.allocator.quota import Headroom, amount_of, beyond_guarantee, towards_guarantee, unmet
 from offerer.resources import Resources
 from offerer.types import SECOND, Time
@@ -71,9 +71,9 @@ class Round:
 
     def _may_offer(self, claimant: Claimant, host: HostLedger, amount: Resources) -> bool:
         """Whether the claimant has not refused this and can use it."""
-        for refusal in host.refusals.get(claimant, ()):
-            if refusal.hides(amount, self._now):
-                return False
+        refusals = host.refusals.get(claimant)
+        if refusals is not None and any_hides(refusals, amount, self._now):
+            return False
         if not self._allocator.worth_offering(amount):
             return False
         demand = claimant.demand

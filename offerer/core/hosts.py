@@ -10,9 +10,9 @@ from offerer.core.events import ClusterStarted, HeldTask, HostDisconnected, Host
 from offerer.core.frameworks import await_return, claimant_for
 from offerer.core.offers import take_back
 from offerer.core.outputs import Announce, ConfirmHost, ForgetHost, PersistHost
-from offerer.core.state import Host, HostState, State, Task
+from offerer.core.state import Host, HostState, State, Task, TaskKey
 from offerer.errors import NotFound, PeerError
-from offerer.ids import FrameworkId, HostId, TaskId
+from offerer.ids import HostId
 from offerer.resources import NOTHING, Resources
 from offerer.task_states import TRANSITIONS, TaskState
 from offerer.types import Reason, TaskStatus
@@ -54,7 +54,7 @@ def on_host_registered(state: State, event: HostRegistered) -> None:
 
 
 def _check(state: State, event: HostRegistered) -> None:
-    names: dict[bytes, tuple[FrameworkId, TaskId]] = {}
+    owners: dict[bytes, TaskKey] = {}
     keys = set()
     ports = NOTHING
     for held in event.tasks:
@@ -67,9 +67,7 @@ def _check(state: State, event: HostRegistered) -> None:
         if task is not None and not task.state.terminal and task.host is not None and task.host.id != event.host_id:
             raise PeerError(f"host {event.name!r} claims task {key[1]!r} of {key[0]!r}, it is on {task.host.name!r}")
         keys.add(key)
-        if names.setdefault(status.uuid, key) != key:
-            raise PeerError(f"status of task {status.task_id!r}: its uuid is that of another task's status")
-        _tasks.check_uuid(state, status, task)
+        _tasks.check_uuid(state, status, task, key, owners)
         if not status.state.terminal:
             own = (task.resources if task is not None and task.claimant is not None else held.resources).ports
             before = ports.port_count()

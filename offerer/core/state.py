@@ -16,6 +16,9 @@ from offerer.task_states import TaskState
 from offerer.types import SECOND, TaskStatus, Time
 
 
+TaskKey = tuple[FrameworkId, TaskId]
+"""A task's id is unique within its framework only."""
+
 UNKNOWN_FAILOVER_TIMEOUT: Time = 7 * 24 * 3600 * SECOND
 """For a framework that only its tasks on some host speak of."""
 
@@ -84,7 +87,7 @@ class Host(HostLedger):
         self.runtime = ""
         self.software = ""
         self.state = HostState.RECOVERING
-        self.tasks: dict[tuple[FrameworkId, TaskId], Task] = {}
+        self.tasks: dict[TaskKey, Task] = {}
         self.offers: dict[OfferId, OutstandingOffer] = {}
         self.timer: Timer | None = None
 
@@ -155,7 +158,7 @@ class State:
         self.offer_timer: Timer | None = None
         self.unacknowledged: dict[bytes, Task] = {}  # status uuid → its task
         self.recovering: dict[HostId, None] = {}  # hosts still waited for; no offers until none is
-        self.early_kills: dict[tuple[FrameworkId, TaskId], Time | None] = {}
+        self.early_kills: dict[TaskKey, Time | None] = {}
         """Kills, with their grace, of tasks that a host still waited for may bring along."""
         self.outputs: list[Output] = []
         self._sequence = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from offerer.core.events import KillRequested, StatusesAcknowledged, TaskStatusesReported
 from offerer.core.outputs import AcknowledgeStatuses, ForwardStatuses, KillTask
-from offerer.core.state import Framework, Host, HostState, State, Task
+from offerer.core.state import Framework, Host, HostState, State, Task, TaskKey
 from offerer.errors import PeerError
 from offerer.ids import FrameworkId, HostId, TaskId
 from offerer.resources import NOTHING
@@ -20,14 +20,15 @@ def on_task_statuses_reported(state: State, event: TaskStatusesReported) -> None
     host = state.hosts.get(event.host_id)
     if host is None or host.state is not HostState.ACTIVE:
         raise PeerError(f"host {event.host_id!r} reports statuses but is not registered")
-    tasks = [host.tasks.get((framework_id, status.task_id)) for framework_id, status in event.statuses]
-    names: dict[bytes, Task | None] = {}
-    for task, (framework_id, status) in zip(tasks, event.statuses, strict=True):
+    tasks: list[Task | None] = []
+    owners: dict[bytes, TaskKey] = {}
+    for framework_id, status in event.statuses:
+        key = framework_id, status.task_id
+        task = host.tasks.get(key)
         if task is None and _lives_elsewhere(state.frameworks.get(framework_id), status.task_id):
             raise PeerError(f"task {status.task_id!r} of {framework_id!r} is not on host {host.name!r} but on another")
-        if names.setdefault(status.uuid, task) is not task:
-            raise PeerError(f"status of task {status.task_id!r}: its uuid is that of another task's status")
-        check_uuid(state, status, task)
+        check_uuid(state, status, task, key, owners)
+        tasks.append(task)
     stale: list[bytes] = []
     for task, (framework_id, status) in zip(tasks, event.statuses, strict=True):
         if task is None:  # ended, handled by its framework and forgotten; the acknowledgement got lost
@@ -48,11 +49,15 @@ def on_task_statuses_reported(state: State, event: TaskStatusesReported) -> None
         state.outputs.append(AcknowledgeStatuses(host.id, stale))
 
 
-def check_uuid(state: State, status: TaskStatus, task: Task | None) -> None:
-    """Raise `PeerError` for a status without a uuid of its own: its acknowledgement would go astray."""
-    if not status.uuid:
+def check_uuid(state: State, status: TaskStatus, task: Task | None, key: TaskKey, owners: dict[bytes, TaskKey]) -> None:
+    """Raise `PeerError` for a status without a uuid of its own: its acknowledgement would go astray.
+
+    `owners` gathers the uuids of one message, each with the task whose it is.
+    """
+    uuid = status.uuid
+    if not uuid:
         raise PeerError(f"status of task {status.task_id!r}: it has no uuid")
-    if state.unacknowledged.get(status.uuid, task) is not task:
+    if state.unacknowledged.get(uuid, task) is not task or owners.setdefault(uuid, key) != key:
         raise PeerError(f"status of task {status.task_id!r}: its uuid is that of another task's status")
 
 
