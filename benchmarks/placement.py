@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -21,84 +22,16 @@ import click
 import grpc.aio
 
 from benchmarks import echo
+from benchmarks.frameworks import Placing, Reviving
 from benchmarks.measure import progress, quantiles_ms, report, rss_mib
 from executor.daemon import Executor, ExecutorConfig
 from executor.fake import FakeRuntime
-from offerer import (
-    ContainerSpec,
-    Decision,
-    Decisions,
-    Decline,
-    Framework,
-    HostId,
-    Launch,
-    Offer,
-    Resources,
-    Suppress,
-    TaskId,
-    TaskInfo,
-    TaskState,
-    TaskStatus,
-    Time,
-)
+from offerer import Resources
 from offerer.client import Client
 from offerer.master.server import Master, MasterConfig
 
-_NEEDS = Resources.of(cpus=0.1, memory="32MiB")
 _HOST = Resources.of(cpus=64, memory="64GiB", ports="20000-29999")
-_SPEC = ContainerSpec(image="none").to_bytes()
 _CHANNELS = 8
-
-
-class Placing(Framework):
-    """Launches so many tasks, `batch` at most on each offer, and notes when."""
-
-    name = "placing"
-
-    def __init__(self, tasks: int, batch: int) -> None:
-        self.left = self.waiting = tasks
-        self.batch = batch
-        self.launched_at: dict[TaskId, float] = {}
-        self.launch_seconds: list[float] = []
-        self.offer_seconds: list[float] = []
-        self.freed_at: dict[HostId, float] = {}
-        self.first = self.last = 0.0
-        self.done = asyncio.Event()
-
-    def on_offers(self, now: Time, offers: Sequence[Offer]) -> Iterator[Decision]:
-        """Fill every offer."""
-        clock = time.perf_counter()
-        self.first = self.first or clock
-        for offer in offers:
-            freed = self.freed_at.pop(offer.host_id, None)
-            if freed is not None:
-                self.offer_seconds.append(clock - freed)
-            n = min(self.batch, self.left)
-            if not n:
-                yield Decline([offer.id])
-                continue
-            tasks = [TaskInfo(TaskId(f"task-{self.left - i}"), _NEEDS, _SPEC) for i in range(n)]
-            self.left -= n
-            sent = time.perf_counter()
-            self.freed_at[offer.host_id] = sent
-            self.launched_at.update((task.task_id, sent) for task in tasks)
-            yield Launch([offer.id], tasks)
-        if not self.left:
-            yield Suppress()
-
-    def on_statuses(self, now: Time, statuses: Sequence[TaskStatus]) -> Decisions:
-        """Count what runs."""
-        clock = time.perf_counter()
-        for status in statuses:
-            if status.state is TaskState.RUNNING:
-                self.launch_seconds.append(clock - self.launched_at.pop(status.task_id))
-                self.waiting -= 1
-            elif status.state.terminal:
-                raise AssertionError(f"{status}")
-        if not self.waiting:
-            self.last = clock
-            self.done.set()
-        return None
 
 
 def _serve_master(pipe: Connection) -> None:
@@ -142,10 +75,10 @@ async def _registered(port: int, executors: int) -> None:
             state = await operator.GetState(codec.operator.GetStateRequest(hosts=True))
             if sum(host.state == "active" for host in state.hosts) == executors:
                 return
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(executors / 1000)  # the question costs the master time it needs for registering
 
 
-async def _place(port: int, framework: Placing) -> None:
+async def _run(port: int, framework: Placing | Reviving) -> None:
     client = asyncio.create_task(Client(framework, [f"127.0.0.1:{port}"]).run())
     done = asyncio.create_task(framework.done.wait())
     await asyncio.wait([client, done], return_when=asyncio.FIRST_COMPLETED)
@@ -173,19 +106,15 @@ class _Process:
         self._process.kill()
 
 
-def measure(executors: int, tasks: int, batch: int) -> dict[str, Any]:
-    """One run."""
+def measure(executors: int, tasks: int, batch: int, window: int, rate: int) -> dict[str, Any]:
+    """Place tasks, once."""
     echoing = _Process(echo.serve)
-    echoed = asyncio.run(echo.measure(echoing.said, tasks, batch))
+    echoed = asyncio.run(echo.measure(echoing.said, min(tasks, 100_000), batch))
     echoing.stop()
     progress(f"echo: {echoed:,.0f} tasks/s")
-    master = _Process(_serve_master)
-    hosts = _Process(_serve_executors, master.said, executors)
-    try:
-        asyncio.run(_registered(master.said, executors))
-        progress(f"{executors} executors registered")
-        framework = Placing(tasks, batch)
-        asyncio.run(_place(master.said, framework))
+    with _cluster(executors) as (master, hosts):
+        framework = Placing(tasks, batch, window, rate)
+        asyncio.run(_run(master.said, framework))
         seconds = framework.last - framework.first
         return {
             "executors": executors,
@@ -199,6 +128,26 @@ def measure(executors: int, tasks: int, batch: int) -> dict[str, Any]:
             "master_rss_mib": rss_mib(master.pid),
             "executor_rss_mib": rss_mib(hosts.pid),
         }
+
+
+def measure_revive(executors: int, times: int = 5) -> dict[str, Any]:
+    """Revive until all offers have come, a few times."""
+    with _cluster(executors) as (master, _):
+        framework = Reviving(executors, times)
+        asyncio.run(_run(master.said, framework))
+        ordered = [round(seconds * 1000, 1) for seconds in framework.seconds]
+        return {"executors": executors, "revive_ms": statistics.median(ordered), "all_ms": ordered}
+
+
+@contextmanager
+def _cluster(executors: int) -> Iterator[tuple[_Process, _Process]]:
+    """A master and executors, registered."""
+    master = _Process(_serve_master)
+    hosts = _Process(_serve_executors, master.said, executors)
+    try:
+        asyncio.run(_registered(master.said, executors))
+        progress(f"{executors} executors registered")
+        yield master, hosts
     finally:
         hosts.stop()
         master.stop()
@@ -208,12 +157,18 @@ def measure(executors: int, tasks: int, batch: int) -> dict[str, Any]:
 @click.option("--executors", default=1000, show_default=True, type=click.IntRange(1), help="Hosts, each a stream.")
 @click.option("--tasks", default=100_000, show_default=True, type=click.IntRange(1), help="Tasks to place.")
 @click.option("--batch", default=25, show_default=True, type=click.IntRange(1), help="Most tasks of one launch.")
+@click.option(
+    "--window", default=2000, show_default=True, type=click.IntRange(0),
+    help="Launched and not yet RUNNING at most; 0: no limit, which shows how long the queue gets.",
+)  # fmt: skip
+@click.option("--rate", default=0, type=click.IntRange(0), help="Launch so many a second instead of as many as go.")
+@click.option("--revive", is_flag=True, help="Measure from revive to offers of all idle hosts instead.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def main(executors: int, tasks: int, batch: int, as_json: bool) -> None:
+def main(executors: int, tasks: int, batch: int, window: int, rate: int, revive: bool, as_json: bool) -> None:
     """Measure placements over real gRPC."""
-    if tasks > executors * 640:
+    if tasks > executors * 640 and not revive:
         raise click.BadParameter(f"{tasks} tasks do not fit on {executors} hosts of 640 each", param_hint="--tasks")
-    report(measure(executors, tasks, batch), as_json)
+    report(measure_revive(executors) if revive else measure(executors, tasks, batch, window, rate), as_json)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from offerer.master.journal import Journal
 from offerer.master.loop import Loop
 from offerer.master.memory import Memory
 from offerer.master.operator import OperatorService
-from offerer.master.streams import ExecutorStreams, FrameworkStreams
+from offerer.master.streams import ExecutorStreams, FrameworkStreams, Watch
 from offerer.store.protocol import Store
 from offerer.store.service import StoreService
 from offerer.store.sqlite import SqliteStore
@@ -50,6 +50,7 @@ class Master:
         self.port = 0
         self.cluster = Cluster(config.settings)
         self.journal = Journal()
+        self._watch = Watch(config)
         self._store: Store | None = None
         self._server: grpc.aio.Server | None = None
         self._loop: Loop | None = None
@@ -73,6 +74,7 @@ class Master:
             await store.close()
             raise
         self._background.append(asyncio.create_task(memory.write_behind(), name="memory"))
+        self._background.append(asyncio.create_task(self._watch.run(), name="watch"))
         host = self.config.listen.rpartition(":")[0]
         address = f"{'127.0.0.1' if host in ('0.0.0.0', '[::]', '') else host}:{self.port}"
         for name in self.config.frameworks:
@@ -89,9 +91,9 @@ class Master:
             ]
         )
         attachments = Attachments(loop)
-        timing = self.config
-        codec.add_ExecutorsServicer_to_server(ExecutorStreams(loop, timing, self._term, attachments), server)
-        codec.add_FrameworksServicer_to_server(FrameworkStreams(loop, timing, self._term), server)
+        watch, timing = self._watch, self.config
+        codec.add_ExecutorsServicer_to_server(ExecutorStreams(loop, watch, timing, self._term, attachments), server)
+        codec.add_FrameworksServicer_to_server(FrameworkStreams(loop, watch, self._term), server)
         codec.add_OperatorServicer_to_server(OperatorService(loop, attachments), server)
         codec.add_StoreServicer_to_server(StoreService(store), server)
         try:

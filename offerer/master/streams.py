@@ -46,23 +46,41 @@ class Timing(Protocol):
 class Stream:
     """What the streams of both kinds of peer share: first message, heartbeats, silence, replacement, clean end."""
 
-    def __init__(self, context: Context, timing: Timing) -> None:
+    def __init__(self, context: Context, heartbeat: Time, patience: Time) -> None:
         self._context = context
-        self._timing = timing
-        self._heard_at = clock.now()
+        self.heartbeat = heartbeat
+        self._patience = patience  # how long a peer may leave unread what it is sent
+        self._outbox: Outbox[Any] | None = None
+        self._heard_at = self._progress_at = self._beat_at = clock.now()
+        self._sent = 0
         self._reader: asyncio.Task[None] | None = None
-        self._replaced = False
+        self._over: OffererError | None = None
 
     @property
     def silent_for(self) -> Time:
         """How long nothing has come."""
         return clock.now() - self._heard_at
 
-    def replace(self) -> None:
-        """The same peer has connected anew; this stream ends."""
-        self._replaced = True
+    def end(self, why: OffererError) -> None:
+        """Cut the peer off."""
+        self._over = why
         if self._reader is not None:
             self._reader.cancel()
+
+    def check(self, now: Time) -> None:
+        """Say something every heartbeat; end it when the peer has said nothing for three, or does not read."""
+        outbox = self._outbox
+        if outbox is None or self._over is not None:
+            return
+        if now - self._beat_at >= self.heartbeat:
+            self._beat_at = now
+            outbox.message(0)
+        if outbox.sent != self._sent or not outbox.waiting:
+            self._sent, self._progress_at = outbox.sent, now
+        if outbox.overflowed or now - self._progress_at > self._patience:
+            self.end(Unavailable("the peer does not read what it is sent; it was cut off and may connect again"))
+        elif now - self._heard_at > 3 * self.heartbeat:
+            self.end(Unavailable(f"nothing came for {self.silent_for // SECOND} s; connect again"))
 
     async def first(self) -> Any:
         """The first message. Raises `PeerError` where none comes."""
@@ -76,15 +94,13 @@ class Stream:
 
     async def carry(self, outbox: Outbox[Any], receive: Callable[[Any], None]) -> None:
         """Carry messages both ways until the peer leaves. Raises an `OffererError` where it has to go."""
+        self._outbox = outbox
         self._reader = reader = asyncio.create_task(self._read(receive))
         pump = asyncio.create_task(outbox.pump(self._context.write))
-        watch = asyncio.create_task(outbox.watch_overflow(self._timing.unreachable_after / SECOND))
-        beat = asyncio.create_task(self._beat(outbox))
-        tasks = (reader, pump, watch, beat)
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if self._replaced:
-                raise Replaced("another connection under this name took over")
+            done, _ = await asyncio.wait((reader, pump), return_when=asyncio.FIRST_COMPLETED)
+            if self._over is not None:
+                raise self._over
             for task in done:
                 await task
         except Overflow:
@@ -92,29 +108,53 @@ class Stream:
         except (grpc.aio.UsageError, grpc.aio.BaseError, asyncio.InvalidStateError):
             pass  # the connection broke while writing
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            reader.cancel()
+            pump.cancel()
+            await asyncio.gather(reader, pump, return_exceptions=True)
 
     async def _read(self, receive: Callable[[Any], None]) -> None:
         while (message := await read(self._context)) is not grpc.aio.EOF:
             self._heard_at = clock.now()
             receive(message)
 
-    async def _beat(self, outbox: Outbox[Any]) -> None:
-        """Say something every heartbeat, and end when the peer has said nothing for three."""
+
+class Watch:
+    """Checks all streams from one task: timers of their own for thousands of them would cost more than they do."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._streams: dict[Stream, None] = {}
+
+    def stream(self, context: Context) -> Stream:
+        """A stream to be checked until `remove`. With many peers heartbeats get rarer: 250 a second in all."""
+        heartbeat = max(self._timing.heartbeat, len(self._streams) * SECOND // 250)
+        stream = Stream(context, heartbeat, max(self._timing.unreachable_after, heartbeat))
+        self._streams[stream] = None
+        return stream
+
+    def remove(self, stream: Stream) -> None:
+        """It has ended."""
+        self._streams.pop(stream, None)
+
+    async def run(self) -> None:
+        """Check, for ever. After a time in which this process itself did not get to run, silence is nobody's fault."""
+        tick = min(SECOND, self._timing.heartbeat // 2)
+        last = clock.now()
         while True:
-            await asyncio.sleep(self._timing.heartbeat / SECOND)
-            outbox.message(0)
-            if self.silent_for > 3 * self._timing.heartbeat:
-                raise Unavailable(f"nothing came for {self.silent_for // SECOND} s; connect again")
+            await asyncio.sleep(tick / SECOND)
+            now = clock.now()
+            if now - last < 3 * tick:
+                for stream in list(self._streams):
+                    stream.check(now)
+            last = now
 
 
 class ExecutorStreams(codec.ExecutorsServicer):
     """Serves the control streams of executors."""
 
-    def __init__(self, loop: Loop, timing: Timing, term: Callable[[], int], attachments: Any) -> None:
+    def __init__(self, loop: Loop, watch: Watch, timing: Timing, term: Callable[[], int], attachments: Any) -> None:
         self._loop = loop
+        self._watch = watch
         self._timing = timing
         self._term = term
         self._attachments = attachments
@@ -122,10 +162,13 @@ class ExecutorStreams(codec.ExecutorsServicer):
 
     async def Connect(self, _requests: object, context: Context) -> None:
         """One executor, from its registration to its leaving."""
+        stream = self._watch.stream(context)
         try:
-            await self._serve(Stream(context, self._timing))
+            await self._serve(stream)
         except OffererError as error:
             await abort(context, error)
+        finally:
+            self._watch.remove(stream)
 
     async def Attach(self, _requests: object, context: Context) -> None:
         """Logs and the like of one task."""
@@ -138,9 +181,9 @@ class ExecutorStreams(codec.ExecutorsServicer):
         event = read_host(await stream.first())
         host_id = event.host_id
         if (old := self._streams.get(host_id)) is not None:
-            old.replace()
+            old.end(Replaced("another connection under this name took over"))
             self._loop.feed(e.HostDisconnected(host_id))
-        peer = ExecutorPeer(host_id, self._term(), self._timing.heartbeat, self._timing.unreachable_after)
+        peer = ExecutorPeer(host_id, self._term(), stream.heartbeat, self._timing.unreachable_after)
         self._streams[host_id] = stream
         self._loop.executors[host_id] = peer
         try:
@@ -193,28 +236,31 @@ def read_host(message: codec.executor.FromExecutor) -> e.HostRegistered:
 class FrameworkStreams(codec.FrameworksServicer):
     """Serves the streams of frameworks."""
 
-    def __init__(self, loop: Loop, timing: Timing, term: Callable[[], int]) -> None:
+    def __init__(self, loop: Loop, watch: Watch, term: Callable[[], int]) -> None:
         self._loop = loop
-        self._timing = timing
+        self._watch = watch
         self._term = term
         self._streams: dict[FrameworkId, Stream] = {}
 
     async def Connect(self, _requests: object, context: Context) -> None:
         """One framework, from its registration to its leaving."""
+        stream = self._watch.stream(context)
         try:
-            await self._serve(Stream(context, self._timing))
+            await self._serve(stream)
         except OffererError as error:
             await abort(context, error)
+        finally:
+            self._watch.remove(stream)
 
     async def _serve(self, stream: Stream) -> None:
         first = await stream.first()
         event = read_framework(first)
         framework_id = event.framework_id
         if (old := self._streams.get(framework_id)) is not None:
-            old.replace()
+            old.end(Replaced("another connection under this name took over"))
             self._loop.frameworks[framework_id].left()
             self._loop.feed(e.FrameworkDisconnected(framework_id))
-        peer = FrameworkPeer(framework_id, self._term(), self._timing.heartbeat)
+        peer = FrameworkPeer(framework_id, self._term(), stream.heartbeat)
         self._streams[framework_id] = stream
         self._loop.frameworks[framework_id] = peer
         try:

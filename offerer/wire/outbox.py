@@ -33,7 +33,7 @@ class Outbox(Generic[M]):
         self._open_bytes = 0
         self._bytes = 0
         self._wake = asyncio.Event()
-        self._overflowed = False
+        self.overflowed = False
         self.sent = 0
 
     def message(self, size: int) -> M:
@@ -44,9 +44,14 @@ class Outbox(Generic[M]):
         self._open_bytes += size
         self._bytes += size
         if self._bytes > self._limit:
-            self._overflowed = True
+            self.overflowed = True
         self._wake.set()
         return self._open
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is still to be written."""
+        return self._bytes > 0
 
     def _close_message(self) -> None:
         if self._open is not None:
@@ -61,17 +66,9 @@ class Outbox(Generic[M]):
             self._wake.clear()
             self._close_message()
             while self._messages:
-                if self._overflowed:
+                if self.overflowed:
                     raise Overflow
                 message, size = self._messages.popleft()
                 await write(message)
                 self.sent += 1
                 self._bytes -= size
-
-    async def watch_overflow(self, stalled_for: float) -> None:
-        """Raise `Overflow` also while a write hangs: the bound was passed, or nothing went out for so long."""
-        while True:
-            sent, waiting = self.sent, bool(self._bytes)
-            await asyncio.sleep(stalled_for)
-            if self._overflowed or (waiting and self._bytes and self.sent == sent):
-                raise Overflow

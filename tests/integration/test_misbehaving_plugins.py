@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import psutil
@@ -29,8 +30,11 @@ def hosted(master: int, plugin: str) -> psutil.Process:
     """The child of the master that hosts this plug-in."""
 
     def found() -> psutil.Process | None:
-        children = psutil.Process(master).children()
-        return next((each for each in children if plugin in " ".join(each.cmdline())), None)
+        for child in psutil.Process(master).children():
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may end, or be a zombie, as we look
+                if plugin in " ".join(child.cmdline()):
+                    return child
+        return None
 
     process: psutil.Process = wait_for(f"the process of {plugin}", found)
     return process
@@ -102,4 +106,5 @@ def test_hosted_ones_are_restarted_when_killed(tmp_path: Path) -> None:
         assert "has no 'Missing'" in master.output() and "Traceback" not in master.output()
         child = hosted(master.pid, "Hello")
         master.kill()
-        wait_for("its end with the master", lambda: not psutil.pid_exists(child.pid) or child.status() == "zombie")
+        psutil.wait_procs([child], timeout=20)
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
