@@ -57,6 +57,8 @@ def _serve_executors(pipe: Connection, port: int, executors: int) -> None:
             masters = (f"127.0.0.1:{port}",)
             config = ExecutorConfig(masters, FakeRuntime(), _HOST, name=f"host-{i}", address="127.0.0.1")
             running.append(asyncio.create_task(Executor(config, channels[i % _CHANNELS]).run()))
+            if i % 100 == 99:  # hosts do not all start within a second; this process could not bear it either
+                await asyncio.sleep(0.1)
         pipe.send("started")
         await asyncio.to_thread(pipe.recv)
         for task in running:
@@ -69,7 +71,8 @@ def _serve_executors(pipe: Connection, port: int, executors: int) -> None:
 async def _registered(port: int, executors: int) -> None:
     from offerer.wire import codec
 
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    options = [("grpc.max_receive_message_length", codec.MAX_MESSAGE)]
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
         operator = codec.OperatorStub(channel)
         while True:
             state = await operator.GetState(codec.operator.GetStateRequest(hosts=True))

@@ -25,7 +25,7 @@ CHANNEL_OPTIONS: Final = (
 """For every channel to a master, shared ones too."""
 
 STATUSES_PER_MESSAGE: Final = 500  # of at most some 20 KiB each: well below MAX_MESSAGE
-_ANSWER_WITHIN: Final[Time] = 10 * SECOND
+_ANSWER_WITHIN: Final[Time] = 30 * SECOND  # a master to which thousands of hosts return at once is slow
 _FINAL: Final = (InvalidInput, PeerError, IllegalTransition, Replaced)
 _FINAL_CODES: Final = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION)
 
