@@ -126,12 +126,14 @@ class Plugin:
         self.failover_timeout = failover_timeout
         self.connected = False
         self.retired = False  # was away for too long, once
+        self.gone = False  # never comes back
         self.suppressed = False
         self.demand = False
         self.inbox: list[o.Output] = []
         self.offers: dict[int, Offer] = {}
         self.launched: dict[str, str] = {}  # task → host, alive as far as it knows
         self.ended: dict[str, TaskStatus] = {}
+        self.killed: set[str] = set()  # asked for of this master
         self.seen: set[bytes] = set()
         self.acks: list[bytes] = []
         self.refused: dict[tuple[str, str], Resources] = {}  # (role, host) → the last refusal
@@ -181,6 +183,10 @@ class Plugin:
             self.launched.pop(task_id, None)
         else:
             self.launched[task_id] = status.host_id
+
+    def kill(self, task_id: str, grace: int | None) -> None:
+        self.killed.add(task_id)
+        self.world.send(e.KillRequested(self.name, task_id, grace))
 
     def acknowledge(self, n: int) -> None:
         some, self.acks = self.acks[:n], self.acks[n:]
@@ -244,6 +250,7 @@ class World:
             plugin.inbox.clear()
             plugin.acks.clear()
             plugin.offers.clear()
+            plugin.killed.clear()
         self.issued.clear()
         self.term += 1
         self.cluster = Cluster()
@@ -345,8 +352,19 @@ class World:
         plugin = self.plugins[framework_id]
         framework = self.cluster.state.frameworks.get(framework_id)
         task = framework.tasks.get(status.task_id) if framework is not None else None
-        pending = task is not None and task.state.terminal
-        assert status.task_id in plugin.ended or pending or plugin.retired, f"5: {status} got lost"
+        ended_otherwise = task is not None and task.state.terminal and task.status.uuid != status.uuid
+        assert status.task_id in plugin.ended or ended_otherwise or plugin.retired, f"5: {status} got lost"
+
+    def flow(self) -> None:
+        """What is under way arrives, and what that brings about is said; frameworks keep their offers."""
+        self.pass_time(0)
+        for executor in self.executors.values():
+            if executor.connected:
+                executor.deliver(len(executor.inbox))
+                executor.report(list(executor.unsent))
+        for plugin in self.plugins.values():
+            plugin.deliver(len(plugin.inbox))
+            plugin.acknowledge(len(plugin.acks))
 
     # -- the end of the story -------------------------------------------------------------------------------------
 
@@ -356,12 +374,12 @@ class World:
             if not executor.connected and not executor.removed:
                 executor.connect()
         for plugin in self.plugins.values():
-            if not plugin.connected:
+            if not plugin.connected and not plugin.gone:
                 plugin.connect()
         for _ in range(60):
             self.pass_time(0)
             if not self._one_turn():
-                return
+                return self._check_that_all_agree()
         raise AssertionError("the cluster does not come to rest")
 
     def _one_turn(self) -> bool:
@@ -369,17 +387,28 @@ class World:
         if busy:
             self.pass_time(30 * SECOND)
         for executor in self.executors.values():
-            if executor.connected:
-                busy |= bool(executor.inbox or executor.unsent)
-                executor.deliver(len(executor.inbox))
-                executor.report(list(executor.unsent))
+            busy |= executor.connected and bool(executor.inbox or executor.unsent)
         for plugin in self.plugins.values():
             busy |= bool(plugin.inbox or plugin.acks or plugin.offers)
-            plugin.deliver(len(plugin.inbox))
-            plugin.acknowledge(len(plugin.acks))
+        self.flow()
+        for plugin in self.plugins.values():
             if plugin.offers:
                 plugin.decline(list(plugin.offers), LONG)
         return busy
+
+    def _check_that_all_agree(self) -> None:
+        """A framework believes in a task when its host has it; one that it wanted to stop is being stopped."""
+        for plugin in self.plugins.values():
+            for task_id, host in plugin.launched.items():
+                held = self.executors[host].tasks.get((plugin.name, task_id)) if host else None
+                if not plugin.gone:
+                    assert held is not None, f"4: nobody tells {plugin.name} what became of {task_id} on {host}"
+                    assert task_id not in plugin.killed or held.status.state >= TaskState.KILLING, "a kill got lost"
+        for executor in self.executors.values():
+            for framework_id, task_id in executor.tasks:
+                plugin = self.plugins[framework_id]
+                known = task_id in plugin.launched or plugin.gone or executor.removed
+                assert known, f"{executor.name} runs {task_id}, and nobody knows"
 
     def check_nothing_is_overlooked(self) -> None:
         """6: no event comes any more, so a look at every host finds nothing that somebody wants and did not refuse."""
@@ -390,7 +419,7 @@ class World:
     def check_everything_is_offered(self) -> None:
         """6: whoever forgets what it refused is offered all that is free."""
         for plugin in self.plugins.values():
-            if not plugin.suppressed:
+            if plugin.connected and not plugin.suppressed:
                 plugin.refused.clear()
                 self.send(e.OffersRevived(plugin.name))
         self.come_to_rest()
@@ -400,7 +429,7 @@ class World:
             for plugin in self.plugins.values():
                 if not allocator.worth_offering(host.free) or host.state is not HostState.ACTIVE or self._quotas():
                     continue
-                if plugin.suppressed or plugin.demand or host.held_for is not None:
+                if not plugin.connected or plugin.suppressed or plugin.demand or host.held_for is not None:
                     continue
                 for role in plugin.roles:
                     refused = plugin.refused.get((role, host.id), NOTHING)
@@ -410,23 +439,33 @@ class World:
         return any(role.guarantee or role.limit for role in self.cluster.state.allocator.roles.clients.values())
 
     def end_every_task(self) -> None:
-        """Frameworks stop all they have; until everything has ended."""
+        """Frameworks stop all they have; those that never come back lose it. Until everything has ended."""
+        self.come_to_rest()
+        for plugin in self.plugins.values():
+            if plugin.connected:
+                self.send(e.OffersSuppressed(plugin.name))
+        self.pass_time(8 * 24 * LONG)
         for _ in range(10):
             self.come_to_rest()
-            if not any(plugin.launched for plugin in self.plugins.values()):
+            if not any(x.tasks and not x.removed for x in self.executors.values()):
                 break
             for plugin in self.plugins.values():
-                for task_id in plugin.launched:
-                    self.send(e.KillRequested(plugin.name, task_id))
+                for task_id in plugin.launched if plugin.connected else ():
+                    plugin.kill(task_id, None)
             self.come_to_rest()
             for executor in self.executors.values():
                 for key in list(executor.tasks):
                     executor.progress(key, 0)
+        for executor in self.executors.values():
+            if executor.connected:  # what nobody acknowledged is sent again
+                executor.report(list(executor.unacknowledged))
+        self.come_to_rest()
 
     def check_every_task_ended_once(self) -> None:
         """4 and 5: each launched task has ended, once, at its framework; and nobody keeps anything of it."""
         for plugin in self.plugins.values():
-            assert not plugin.launched, f"4: {plugin.name} never hears of {plugin.launched}"
+            assert plugin.gone or not plugin.launched, f"4: {plugin.name} never hears of {plugin.launched}"
+            assert not plugin.gone or plugin.name not in self.cluster.state.frameworks, f"{plugin.name} is remembered"
         for executor in self.executors.values():
             if not executor.removed:
                 assert not executor.unacknowledged, f"5: {executor.name} sends {executor.unacknowledged} for ever"

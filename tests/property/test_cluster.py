@@ -27,7 +27,8 @@ totals = st.builds(
     lambda cpus, memory, ports: Resources(cpus * 500, memory * 512 * MIB, ports=((31000, 31000 + ports),)),
     st.integers(0, 8), st.integers(0, 8), st.integers(0, 3),
 )  # fmt: skip
-sizes = st.builds(Resources, st.sampled_from([0, 250, 1000]), st.sampled_from([0, 256 * MIB, GIB]))
+SMALL = Resources(250, 256 * MIB)
+sizes = st.sampled_from([SMALL, SMALL, SMALL, Resources(250), Resources(memory=GIB), Resources(1000, GIB), Resources()])
 amounts = st.dictionaries(st.sampled_from(["cpus", "memory"]), st.integers(0, 4), max_size=2).map(
     lambda chosen: {name: n * (500 if name == "cpus" else 512 * MIB) for name, n in chosen.items()}
 )
@@ -41,8 +42,8 @@ demands = st.one_of(
 class ClusterMachine(RuleBasedStateMachine):
     """Draws what happens next."""
 
-    @initialize(hosts=st.integers(1, 4), frameworks=st.integers(1, 3), quotas=st.booleans())
-    def begin(self, hosts, frameworks, quotas):
+    @initialize(hosts=st.integers(1, 4), frameworks=st.integers(1, 3), quotas=st.booleans(), demand=demands)
+    def begin(self, hosts, frameworks, quotas, demand):
         self.world = World()
         self.quotas = quotas
         self.tasks = 0
@@ -55,15 +56,22 @@ class ClusterMachine(RuleBasedStateMachine):
             plugin = Plugin(self.world, f"f{i}", roles, (LONG, 20 * SECOND, 0)[i])
             self.world.plugins[plugin.name] = plugin
             plugin.connect()
-        self.world.pass_time(0)
-        for plugin in self.world.plugins.values():
-            plugin.deliver(99)
+        for plugin in self.world.plugins.values():  # some tasks in every stage, to begin with
+            self.launch(plugin, 0, [SMALL, SMALL], 0)
+            self.world.flow()
+            self.world.flow()
+            for executor in self.world.executors.values():
+                for key in list(executor.tasks)[::2]:
+                    executor.progress(key, 0)
+            self.launch(plugin, 1, [SMALL], 0)
+        plugin.demand = demand.wants is not None
+        self.world.send(e.DemandStated(plugin.name, demand))
 
     def executor(self, number, *, connected=True):
         return some((x for x in self.world.executors.values() if x.connected == connected and not x.removed), number)
 
     def plugin(self, number, *, connected=True):
-        return some((x for x in self.world.plugins.values() if x.connected == connected), number)
+        return some((x for x in self.world.plugins.values() if x.connected == connected and not x.gone), number)
 
     # -- executors ----------------------------------------------------------------------------------------------
 
@@ -146,13 +154,18 @@ class ClusterMachine(RuleBasedStateMachine):
 
     @rule(which=NUMBER, offer=NUMBER, resources=st.lists(sizes, max_size=3), port=st.booleans(), refuse_for=TIMES)
     def framework_launches(self, which, offer, resources, port, refuse_for):
-        plugin = self.plugin(which)
-        first = some(plugin.offers.values(), offer) if plugin else None
+        if plugin := self.plugin(which):
+            ports = Resources(ports=((80 + offer % 2, 80 + offer % 2),)) if port else Resources()
+            self.launch(plugin, offer, [size + ports for size in resources], refuse_for)
+
+    def launch(self, plugin, offer, sizes, refuse_for):
+        """On all offers of one host that it has or can get."""
+        self.world.pass_time(0)
+        plugin.deliver(99)
+        first = some(plugin.offers.values(), offer)
         if first:
             offers = [x for x in plugin.offers.values() if (x.host_id, x.role) == (first.host_id, first.role)]
-            ports = offers[0].resources.ports[:1] if port else ()
-            infos = [self.task(plugin, size + Resources(ports=ports)) for size in resources]
-            plugin.accept([x.id for x in offers], infos, refuse_for)
+            plugin.accept([x.id for x in offers], [self.task(size) for size in sizes], refuse_for)
 
     @rule(which=NUMBER, picks=st.lists(NUMBER, max_size=3), size=sizes, again=st.booleans())
     def framework_launches_on_whatever(self, which, picks, size, again):
@@ -160,11 +173,11 @@ class ClusterMachine(RuleBasedStateMachine):
         plugin = self.plugin(which)
         if plugin:
             ids = [some([*self.world.issued, 12345], pick) for pick in picks]
-            infos = [self.task(plugin, size)]
+            infos = [self.task(size)]
             infos += infos if again else []
             plugin.accept(ids, infos, 0)
 
-    def task(self, plugin, resources):
+    def task(self, resources):
         self.tasks += 1
         return TaskInfo(f"t{self.tasks}", resources, b"")
 
@@ -179,7 +192,7 @@ class ClusterMachine(RuleBasedStateMachine):
         if plugin := self.plugin(which):
             task_id = f"ghost{task}" if ghost else some(plugin.launched, task)
             if task_id:
-                self.world.send(e.KillRequested(plugin.name, task_id, task))
+                plugin.kill(task_id, task)
 
     @rule(which=NUMBER)
     def framework_suppresses(self, which):
@@ -203,6 +216,12 @@ class ClusterMachine(RuleBasedStateMachine):
     @rule(which=NUMBER)
     def framework_disconnects(self, which):
         if plugin := self.plugin(which):
+            plugin.disconnect()
+
+    @rule(which=NUMBER)
+    def framework_goes_for_good(self, which):
+        if plugin := self.plugin(which):
+            plugin.gone = True
             plugin.disconnect()
 
     @rule(which=NUMBER)
@@ -236,6 +255,10 @@ class ClusterMachine(RuleBasedStateMachine):
     @rule(duration=st.sampled_from([0, 0, SECOND, 10 * SECOND, 31 * SECOND, 61 * SECOND]))
     def time_passes(self, duration):
         self.world.pass_time(duration)
+
+    @rule()
+    def messages_arrive(self):
+        self.world.flow()
 
     @rule()
     def everything_comes_to_rest(self):

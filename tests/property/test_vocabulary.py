@@ -7,7 +7,7 @@ import json
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from offerer import Constraint, ContainerSpec, Mount, PortMapping, Resources
+from offerer import Constraint, ContainerSpec, Mount, PortMapping, Probe, Resources, Secret
 from offerer.constraints import check_constraint
 from offerer.containers import check_container
 from offerer.errors import InvalidInput
@@ -153,6 +153,8 @@ def test_any_constraint_is_accepted_and_works_or_refused_with_one_clear_error(na
 words = st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=8)
 maps = st.dictionaries(st.from_regex(r"\A[A-Za-z_][A-Za-z0-9_]{0,8}\Z"), words, max_size=3)
 port = st.integers(1, 65535)
+paths = words.filter(lambda word: ".." not in word).map(lambda word: "/" + word)
+probes = st.builds(Probe, st.sampled_from(["", "/healthz"]), port, failures=st.integers(1, 9))
 specs = st.builds(
     ContainerSpec,
     image=words,
@@ -160,10 +162,16 @@ specs = st.builds(
     env=maps,
     ports=st.lists(st.builds(PortMapping, port, port, st.sampled_from(["tcp", "udp"]), words), max_size=2).map(tuple),
     volumes=st.lists(
-        st.builds(Mount, st.just("/data"), words.map(lambda word: "/" + word), st.booleans()), max_size=2
+        st.builds(Mount, st.sampled_from(["/data", "data"]), paths, st.booleans()),
+        max_size=2,
+        unique_by=lambda mount: mount.target,
     ).map(tuple),
     labels=maps,
-    working_dir=words,
+    working_dir=st.just("") | paths,
+    secrets=st.just(()) | st.tuples(st.builds(Secret, st.sampled_from(["a", "b"]), words)),
+    readiness=st.none() | probes,
+    liveness=st.none() | probes,
+    init_steps=st.just(()) | st.builds(lambda image: (ContainerSpec(name="step", image=image),), words),
     user=words,
     pull=st.sampled_from(["missing", "always", "never"]),
     stop_signal=st.sampled_from(["SIGTERM", "SIGINT"]),
