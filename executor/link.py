@@ -14,7 +14,7 @@ from offerer import clock
 from offerer.errors import IllegalTransition, InvalidInput, OffererError, PeerError, Replaced, Unavailable
 from offerer.types import SECOND, Time
 from offerer.wire import codec
-from offerer.wire.rpc_errors import from_rpc
+from offerer.wire.rpc_errors import from_rpc, is_cancelled
 
 CHANNEL_OPTIONS: Final = (
     ("grpc.max_receive_message_length", codec.MAX_MESSAGE),
@@ -72,7 +72,7 @@ class Link:
         except grpc.aio.AioRpcError as error:
             raise self._explain(error) from None
         except asyncio.CancelledError:
-            if not self._cut_off:
+            if is_cancelled() or not self._cut_off:
                 raise
             raise Unavailable(f"the master was silent for {self._silence_allowed / SECOND:g} s") from None
         finally:

@@ -22,7 +22,7 @@ from offerer.store.remote import RemoteStore
 from offerer.types import SECOND, Time
 from offerer.wire import codec
 from offerer.wire.outbox import Outbox
-from offerer.wire.rpc_errors import from_rpc
+from offerer.wire.rpc_errors import from_rpc, is_cancelled
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +123,9 @@ class Client:
         except grpc.aio.AioRpcError as error:
             raise self._final_or_not(from_rpc(error)) from None
         except asyncio.CancelledError:
-            if clock.now() - self._heard_at > 3 * self._heartbeat:
-                raise Unavailable("the master was silent for too long") from None
-            raise
+            if is_cancelled():
+                raise
+            raise Unavailable("the master was silent for too long") from None
         finally:
             call.cancel()
             for helper in helpers:
@@ -145,7 +145,8 @@ class Client:
     async def _beat(self, outbox: Outbox[codec.framework.FromFramework], call: Any) -> None:
         """Say something every heartbeat, which the registration tells, and end the call when nothing comes."""
         try:
-            await asyncio.wait_for(self.registered.wait(), 3 * self._heartbeat / SECOND)
+            async with asyncio.timeout(3 * self._heartbeat / SECOND):  # wait_for may swallow that we are cancelled
+                await self.registered.wait()
         except TimeoutError:
             call.cancel()
         while True:
@@ -236,7 +237,8 @@ class _Context:
 
 async def _reachable(channel: grpc.aio.Channel, master: str) -> None:
     try:
-        await asyncio.wait_for(channel.channel_ready(), 5)
+        async with asyncio.timeout(5):
+            await channel.channel_ready()
     except TimeoutError:
         raise Unavailable(f"no master answers at {master}") from None
 

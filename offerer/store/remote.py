@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-import grpc
 import grpc.aio
 
 from offerer.errors import Unavailable
@@ -44,10 +43,8 @@ class RemoteStore:
                 operator.StoreCompare(key=self._prefix + each.key, revision=each.revision) for each in compares
             ],
         )
-        try:
+        with rpc_errors.as_ours():
             response: operator.TransactResponse = await self._stub.Transact(request)
-        except grpc.aio.AioRpcError as error:
-            raise rpc_errors.from_rpc(error) from None
         return response.revision
 
     async def watch(self, prefix: str, after: int) -> AsyncIterator[list[Change]]:
@@ -55,18 +52,17 @@ class RemoteStore:
 
         Raises `Compacted` where some of these changes are no longer kept.
         """
-        call = self._stub.Watch(operator.WatchRequest(prefix=self._prefix + prefix, after=after))
-        try:
-            async for message in call:
-                yield [
-                    Change(self._own(each.key), each.value if each.HasField("value") else None, each.revision)
-                    for each in message.changes
-                ]
-            raise Unavailable("store: the master ended the watch")
-        except grpc.aio.AioRpcError as error:
-            raise rpc_errors.from_rpc(error) from None
-        finally:
-            call.cancel()
+        with rpc_errors.as_ours():
+            call = self._stub.Watch(operator.WatchRequest(prefix=self._prefix + prefix, after=after))
+            try:
+                async for message in call:
+                    yield [
+                        Change(self._own(each.key), each.value if each.HasField("value") else None, each.revision)
+                        for each in message.changes
+                    ]
+            finally:
+                call.cancel()
+        raise Unavailable("store: the master ended the watch")
 
     async def close(self) -> None:
         """Nothing to let go of: the channel is its owner's."""
@@ -74,12 +70,10 @@ class RemoteStore:
     async def _range(self, request: operator.RangeRequest) -> tuple[list[Entry], int]:
         entries: list[Entry] = []
         revision = 0
-        try:
+        with rpc_errors.as_ours():
             async for message in self._stub.Range(request):
                 entries += (Entry(self._own(each.key), each.value, each.revision) for each in message.entries)
                 revision = message.revision
-        except grpc.aio.AioRpcError as error:
-            raise rpc_errors.from_rpc(error) from None
         return entries, revision
 
     def _own(self, key: str) -> str:

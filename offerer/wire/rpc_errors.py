@@ -6,6 +6,9 @@ metadata, so that a `Conflict` of the master is a `Conflict` here, and not mixed
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
 import grpc
@@ -40,6 +43,27 @@ async def abort(context: grpc.aio.ServicerContext[object, object], error: errors
     kind = next(kind for kind in type(error).__mro__ if kind in _CODES)
     await context.abort(_CODES[kind], str(error)[:_MESSAGE_LIMIT], ((_HEADER, kind.__name__),))
     raise AssertionError("abort returned")  # it always raises; its types do not say so
+
+
+def is_cancelled() -> bool:
+    """Within ``except CancelledError``: whether the running task is to end, and not only the call it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+@contextmanager
+def as_ours() -> Iterator[None]:
+    """A block of calls whose failures are raised as errors of ours, also where their channel is closed under them."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc(error) from None
+    except grpc.aio.UsageError:
+        raise NoAnswer("the connection was closed") from None
+    except asyncio.CancelledError:
+        if is_cancelled():
+            raise
+        raise NoAnswer("the connection was closed") from None
 
 
 def error_named(name: str, message: str) -> errors.OffererError:
