@@ -102,7 +102,13 @@ class Resources:
 
     # -- arithmetic -------------------------------------------------------------------------------------------
 
+    # Whole hosts are offered and given back again and again: the same object goes in and out, and costs nothing.
+
     def __add__(self, other: Resources) -> Resources:
+        if self is NOTHING:
+            return other
+        if other is NOTHING:
+            return self
         return Resources(
             self.cpus + other.cpus,
             self.memory + other.memory,
@@ -114,6 +120,10 @@ class Resources:
 
     def __sub__(self, other: Resources) -> Resources:
         """The difference. Raises ValueError where `other` is not contained: a ledger never goes below zero."""
+        if other is self:
+            return NOTHING
+        if other is NOTHING:
+            return self
         rest = Resources(
             self.cpus - other.cpus,
             self.memory - other.memory,
@@ -139,6 +149,8 @@ class Resources:
 
     def minus_up_to(self, other: Resources) -> Resources:
         """The difference where it is positive, nothing where it is not (for a host that shrank)."""
+        if other is NOTHING:
+            return self
         theirs = dict(other.counts)
         return Resources(
             max(0, self.cpus - other.cpus),

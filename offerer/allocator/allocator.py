@@ -145,16 +145,18 @@ class Allocator:
         """A task uses this much of a host that nobody offered (it was there when the master came)."""
         host.used = host.used + amount
         host.recount()
-        claimant.role.claimants.allocated(claimant, amount)
-        self.roles.allocated(claimant.role, amount)
+        scalars = amount.without_ports()
+        claimant.role.claimants.allocated(claimant, scalars)
+        self.roles.allocated(claimant.role, scalars)
         if self._quotas:  # its guarantee may need less of other hosts now
             self._all_dirty = True
 
     def discharge(self, claimant: Claimant, host: HostLedger, amount: Resources) -> None:
         """A task or an offer gives this much back."""
         host.put_back(amount)
-        claimant.role.claimants.unallocated(claimant, amount)
-        self.roles.unallocated(claimant.role, amount)
+        scalars = amount.without_ports()
+        claimant.role.claimants.unallocated(claimant, scalars)
+        self.roles.unallocated(claimant.role, scalars)
         self._touch(host)
 
     def settle(self, grant: Grant, unused: Resources, now: Time, refuse_for: Time = 0) -> None:
@@ -219,7 +221,10 @@ class Allocator:
 
     def worth_offering(self, amount: Resources) -> bool:
         """Whether the amount holds at least one of the smallest offers."""
-        return any(amount.contains(least) for least in self._min_offer)
+        for least in self._min_offer:  # not any(): this is asked for every host of every round
+            if amount.contains(least):
+                return True
+        return False
 
     # -- what is dirty ----------------------------------------------------------------------------------------
 

@@ -96,14 +96,14 @@ class DrfSorter(Generic[C]):
         self._touch(client)
 
     def allocated(self, client: C, amount: Resources) -> None:
-        """The client got this much, in one allocation."""
-        client.used = client.used + amount.without_ports()
+        """The client got this much (without ports), in one allocation."""
+        client.used = client.used + amount
         client.allocations += 1
         self._touch(client)
 
     def unallocated(self, client: C, amount: Resources) -> None:
-        """The client gave this much back."""
-        client.used = client.used - amount.without_ports()
+        """The client gave this much (without ports) back."""
+        client.used = client.used - amount
         self._touch(client)
 
     def share(self, client: C) -> float:

@@ -87,8 +87,9 @@ class Round:
             grant.amount = grant.amount + amount
         host.take(amount)
         role: RoleLedger = claimant.role
-        role.claimants.allocated(claimant, amount)
-        self._roles.allocated(role, amount)
+        scalars = amount.without_ports()
+        role.claimants.allocated(claimant, scalars)
+        self._roles.allocated(role, scalars)
         if self._headroom is not None:
             self._headroom.taken(amount)
         if claimant.demand is not None:
