@@ -124,7 +124,7 @@ class Processes:
         state = str(self.directory / name)
         command = ["executor", "--master", self.address, "--name", name, "--state-dir", state, *options]
         daemon = self._daemon(f"executor-{name}", *command, env=env)
-        wait_for(f"host {name}", lambda: self.host(name).state == "active")
+        wait_for(f"host {name}", lambda: "active" in self.states_of(name).values())
         return daemon
 
     def framework(self, plugin: str, *options: str) -> Daemon:
@@ -134,6 +134,10 @@ class Processes:
     def host(self, name: str) -> Any:
         """What the master says of a host."""
         return next((host for host in self.session.state("hosts").hosts if host.name == name), _NoHost)
+
+    def states_of(self, name: str) -> dict[str, str]:
+        """Host id → state of all hosts of this name."""
+        return {host.id: host.state for host in self.session.state("hosts").hosts if host.name == name}
 
     def tasks(self, framework: str) -> dict[str, str]:
         """Task id → state of what is alive of a framework."""

@@ -224,6 +224,9 @@ def find_host(state: State, name_or_id: str) -> HostId:
     if name_or_id in state.hosts:
         return HostId(name_or_id)
     found = [host.id for host in state.hosts.values() if host.name == name_or_id]
-    if len(found) != 1:
-        raise NotFound(f"there {'is no host' if not found else f'are {len(found)} hosts'} named {name_or_id!r}")
+    if not found:
+        raise NotFound(f"there is no host {name_or_id!r}")
+    if len(found) > 1:
+        listed = ", ".join(f"{host_id} ({state.hosts[host_id].state.value})" for host_id in found)
+        raise NotFound(f"there are {len(found)} hosts named {name_or_id!r}; give the id of one: {listed}")
     return found[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -119,6 +120,24 @@ def test_a_host_is_removed_only_when_it_is_gone(cluster: Processes) -> None:
     spare.stop()
     wait_for("it to be removed", lambda: run(cluster, "host", "remove", "spare").exit_code == 0)
     assert "spare" not in run(cluster, "hosts").stdout
+
+
+def test_of_two_hosts_of_one_name_the_one_that_is_gone_can_be_told(cluster: Processes) -> None:
+    """As when a machine was set up anew: its host id is another one."""
+    old = cluster.executor("twin", "--runtime", "fake", "--resources", "cpus=0.001;memory=1KiB")
+    old.kill()
+    shutil.rmtree(cluster.directory / "twin")
+    new = cluster.executor("twin", "--runtime", "fake", "--resources", "cpus=0.001;memory=1KiB")
+    try:
+        wait_for("both", lambda: sorted(cluster.states_of("twin").values()) == ["active", "disconnected"])
+        (gone,) = (host_id for host_id, state in cluster.states_of("twin").items() if state == "disconnected")
+        refused = run(cluster, "host", "remove", "twin")
+        assert refused.exit_code == 1 and f"{gone} (disconnected)" in refused.stderr
+        assert run(cluster, "host", "remove", gone).exit_code == 0
+        assert list(cluster.states_of("twin").values()) == ["active"]
+    finally:
+        new.stop()
+    wait_for("it to be removed", lambda: run(cluster, "host", "remove", "twin").exit_code == 0)
 
 
 def test_a_task_can_be_looked_into(cluster: Processes) -> None:
