@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+from executor.allow import parse_allowed
 from executor.daemon import Executor, ExecutorConfig
 from executor.host import default_state_dir, total_resources
 from executor.retention import Retention
@@ -101,6 +102,13 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str) 
 )
 @click.option("--cluster", default="offerer", show_default=True, metavar="NAME", help="Label on the containers.")
 @click.option(
+    "--allow",
+    multiple=True,
+    metavar="LIST",
+    help="What containers may have of this host, and nothing else: privileged, mounts[=/PATH], devices[=/PATH], none. "
+    " [mounts,devices]",
+)
+@click.option(
     "--keep-last",
     type=click.IntRange(0),
     default=10,
@@ -136,6 +144,7 @@ def _config(options: dict[str, Any]) -> ExecutorConfig:
         address=options["address"],
         attributes=options["attributes"],
         cluster=options["cluster"],
+        allowed=parse_allowed(options["allow"]),
     )
 
 

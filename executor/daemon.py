@@ -15,13 +15,16 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, NoReturn
 
 import grpc
 import grpc.aio
 
+from executor.allow import ALLOWED_BY_DEFAULT, Allowed
 from executor.attachments import Attachments
+from executor.health import Check
 from executor.host import hold_state_dir, own_address
 from executor.lifecycle import Lifecycle
 from executor.link import CHANNEL_OPTIONS, Link, Rejected
@@ -62,6 +65,8 @@ class ExecutorConfig:
     """Where published ports can be reached; found out where empty."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     cluster: str = "offerer"
+    allowed: Allowed = ALLOWED_BY_DEFAULT
+    """What containers may have of this host."""
 
 
 class Executor:
@@ -84,7 +89,9 @@ class Executor:
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._stopping = asyncio.Event()
         self.host = Host(config.host_id, config.name or socket.gethostname(), "", config.cluster)
-        self.lifecycle = Lifecycle(config.host_id, secrets.token_bytes(8), creates=config.runtime.creates)
+        self.lifecycle = Lifecycle(
+            config.host_id, secrets.token_bytes(8), creates=config.runtime.creates, allowed=config.allowed
+        )
 
     async def run(self) -> None:
         """Work until `stop`. Raises `Rejected` where the master refuses this host, or what kept it from starting."""
@@ -237,6 +244,11 @@ class Executor:
         self.lifecycle.on_event(now, event)
         self._settle(now)
 
+    def _on_answered(self, check: Check, problem: str) -> None:
+        now = clock.now()
+        self.lifecycle.on_answered(now, check, problem)
+        self._settle(now)
+
     def _settle(self, now: Time) -> None:
         """Carry out what the lifecycle wants."""
         if self._carrying_out:  # the runtime completed an operation within `submit`: the loop below goes on
@@ -246,8 +258,12 @@ class Executor:
         try:
             if lifecycle.marks:
                 self._write_marks()
-            while lifecycle.operations:
-                self._runtime.submit(lifecycle.operations.popleft(), self._on_done)
+            while lifecycle.operations or lifecycle.questions:
+                if lifecycle.operations:
+                    self._runtime.submit(lifecycle.operations.popleft(), self._on_done)
+                else:
+                    check = lifecycle.questions.popleft()
+                    self._runtime.probe(check, partial(self._on_answered, check))
         finally:
             self._carrying_out = False
         if lifecycle.statuses.ready and self._link is not None:

@@ -7,6 +7,7 @@ labels say otherwise:
 ``fake.run_for``      seconds after which it ends by itself (otherwise never)
 ``fake.exit_code``    what it ends with then; 0 without
 ``fake.ignores_stop`` any value: only SIGKILL ends it
+``fake.unhealthy``    its probes fail, with this message
 =================== =================================================================
 """
 
@@ -18,6 +19,7 @@ import signal
 from collections.abc import AsyncGenerator, Callable, Collection
 from typing import Protocol
 
+from executor.health import Check
 from executor.records import (
     DONE,
     Adopted,
@@ -60,6 +62,7 @@ class FakeRuntime:
         self._call_later = call_later
         self._running: dict[TaskKey, Task] = {}
         self._timers: dict[TaskKey, Timer] = {}
+        self._unhealthy: dict[TaskKey, str] = {}
         self._on_event: Callable[[Event], None] = lambda event: None
 
     async def open(self, host: Host, on_event: Callable[[Event], None]) -> list[Adopted]:
@@ -73,7 +76,10 @@ class FakeRuntime:
         """Carry it out, at once unless the labels want it otherwise."""
         task = operation.task
         if type(operation) is Start:
-            if task.spec.labels:
+            if task.spec.init_steps and task.position < len(task.spec.init_steps):
+                done(operation, DONE)
+                self._on_event(Exited(task.key, 0, container=task.spec.init_steps[task.position].name))
+            elif task.spec.labels:
                 self._start_as_scripted(task, lambda outcome: done(operation, outcome))
             else:
                 self._running[task.key] = task
@@ -96,15 +102,24 @@ class FakeRuntime:
             self._cancel(key)
             self._on_event(Lost(key, "the container was removed by somebody else"))
 
-    async def logs(self, key: TaskKey, options: LogOptions) -> AsyncGenerator[LogChunk, None]:
+    def probe(self, check: Check, answered: Callable[[str], None]) -> None:
+        """Answer at once."""
+        task = check.task
+        answered(self._unhealthy.get(task.key, task.spec.labels.get("fake.unhealthy", "")))
+
+    def set_unhealthy(self, key: TaskKey, problem: str) -> None:
+        """Let the probes of a task fail from now on, or succeed where the problem is empty."""
+        self._unhealthy[key] = problem
+
+    async def logs(self, key: TaskKey, options: LogOptions, container: str = "") -> AsyncGenerator[LogChunk, None]:
         """One line that says that there is nothing to see."""
         self._check(key)
         yield LogChunk(False, f"{key[1]}: the fake runtime runs nothing\n".encode())
 
-    async def inspect(self, key: TaskKey) -> bytes:
+    async def inspect(self, key: TaskKey, container: str = "") -> bytes:
         """The spec."""
         task = self._check(key)
-        return json.dumps({"runtime": "fake", "spec": json.loads(task.spec.to_bytes())}).encode()
+        return json.dumps({"runtime": "fake", "spec": json.loads(task.spec.redacted().to_bytes())}).encode()
 
     async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
         """Nothing is ever left of what ended."""

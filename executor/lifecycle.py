@@ -2,7 +2,8 @@
 
 `next_operation` is the whole decision: from what is wanted of a task, what was observed and the time, to the single
 next operation, if any. Every `on_…` method records what happened and asks it again. The caller carries out
-`operations`, writes `marks` down, sends what `statuses` has, and calls `on_time` at `next_deadline`.
+`operations`, asks what `questions` ask, writes `marks` down, sends what `statuses` has, and calls `on_time` at
+`next_deadline`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
+from executor.allow import ALLOWED_BY_DEFAULT, Allowed
+from executor.health import Check, checks_of, healthy
 from executor.records import (
     NEVER,
     Adopted,
@@ -24,6 +27,7 @@ from executor.records import (
     Observed,
     Operation,
     Outcome,
+    Progressed,
     Pull,
     Remove,
     Settled,
@@ -33,7 +37,7 @@ from executor.records import (
     TaskKey,
     Verdict,
 )
-from executor.spec import check_task
+from executor.spec import check_task, parts
 from executor.statuses import Statuses
 from offerer.containers import ContainerSpec
 from offerer.errors import InvalidSpec
@@ -46,6 +50,11 @@ KILL_AGAIN_AFTER: Final[Time] = 10 * SECOND
 _RETRY_AFTER: Final[tuple[Time, ...]] = tuple(n * SECOND // 2 for n in (1, 2, 4, 8, 16))
 _MESSAGE_LIMIT: Final = 4096
 _KILLED_BEFORE_START: Final = "stopped before it was started"
+
+
+def _images(task: Task) -> str:
+    names = list(dict.fromkeys(part.image for part in parts(task.spec)))
+    return f"image {names[0]}" if len(names) == 1 else f"images {', '.join(names)}"
 
 
 def next_operation(task: Task, now: Time, *, creates: bool) -> Operation | None:
@@ -66,17 +75,32 @@ def next_operation(task: Task, now: Time, *, creates: bool) -> Operation | None:
     return None
 
 
+def _how(task: Task, event: Exited | Lost) -> tuple[Reason, str]:
+    """Why and how a container ended by itself, for people; which one only where there are several."""
+    kind = "init step" if event.container in {each.name for each in task.spec.init_steps} else "container"
+    who = f"{kind} {event.container} " if event.container else ""
+    if isinstance(event, Lost):
+        return Reason.CONTAINER_LOST, f"{kind} {event.container}: {event.message}" if who else event.message
+    if event.out_of_memory:
+        return Reason.OUT_OF_MEMORY, f"{who}used more memory than its limit ({task.resources}) and was killed"
+    return Reason.EXITED, f"{who}exited with code {event.exit_code}"
+
+
 class Lifecycle:
     """All tasks of one executor. `incarnation` is eight random bytes of this process."""
 
-    def __init__(self, host_id: HostId, incarnation: bytes, *, creates: bool) -> None:
+    def __init__(
+        self, host_id: HostId, incarnation: bytes, *, creates: bool, allowed: Allowed = ALLOWED_BY_DEFAULT
+    ) -> None:
         self.host_id = host_id
         self.tasks: dict[TaskKey, Task] = {}
         self.statuses = Statuses(incarnation)
         self.operations: deque[Operation] = deque()
+        self.questions: deque[Check] = deque()
         self.marks: list[Mark] = []
         self._creates = creates
-        self._timers: list[tuple[Time, int, Task]] = []  # a heap
+        self._allowed = allowed
+        self._timers: list[tuple[Time, int, Task | Check]] = []  # a heap
         self._timer_count = 0
 
     # -- what the master says --------------------------------------------------------------------------------------
@@ -92,10 +116,11 @@ class Lifecycle:
         try:
             task.spec = ContainerSpec.from_bytes(info.spec)
             check_task(task.spec, info.resources)
+            self._allowed.check(task.spec)
         except InvalidSpec as error:
             self._end(now, task, TaskState.ERROR, Reason.INVALID_SPEC, str(error))
             return
-        task.image_missing = task.spec.pull == "always" and self._creates
+        task.image_missing = self._creates and any(part.pull == "always" for part in parts(task.spec))
         self._step(now, task)
 
     def on_kill(self, now: Time, framework_id: FrameworkId, task_id: TaskId, grace: Time | None) -> None:
@@ -108,18 +133,16 @@ class Lifecycle:
         if task.observed is Observed.ENDED:
             return
         kill_at = min(task.kill_at, now + (task.spec.stop_grace if grace is None else max(0, grace)))
-        if task.stopping and kill_at == task.kill_at:
+        if task.stopping and kill_at == task.kill_at and not task.unhealthy:
             return
-        task.stopping = True
-        task.kill_at = kill_at
-        self.marks.append(Killing(key, kill_at))
+        task.unhealthy = ""
+        self._stop(task, kill_at)
         if task.observed is Observed.NOTHING and (task.doing is None or type(task.doing) is Pull):
             # A pull is left to end by itself: it leaves nothing behind but an image, and could take minutes.
             self._end(now, task, TaskState.KILLED, Reason.KILL_REQUESTED, _KILLED_BEFORE_START)
             return
         if task.state is not TaskState.KILLING:
             self._report(now, task, TaskState.KILLING, Reason.KILL_REQUESTED)
-        self._wake_at(kill_at, task)
         self._step(now, task)
 
     def on_acknowledged(self, uuid: bytes) -> None:
@@ -157,20 +180,32 @@ class Lifecycle:
         self._step(now, task)
 
     def on_event(self, now: Time, event: Event) -> None:
-        """A task's container ended or vanished by itself. One that is not held is history."""
+        """What happened to a task by itself: its container ended or vanished. One that is not held is history."""
         task = self.tasks.get(event.key)
         if task is None or task.observed is Observed.ENDED:
             return
-        if type(event) is Lost:
-            state, reason = (
-                (TaskState.KILLED, Reason.KILL_REQUESTED)
-                if task.stopping
-                else (TaskState.FAILED, Reason.CONTAINER_LOST)
-            )
-            self._end(now, task, state, reason, event.message)
-        elif type(event) is Exited:
-            task.data = event.data or task.data
-            self._on_exited(now, task, event)
+        if type(event) is Exited or type(event) is Lost:
+            self._on_ended(now, task, event)
+        elif type(event) is Progressed and type(task.doing) is Pull and not task.stopping:
+            self._report(now, task, TaskState.STARTING, Reason.NONE, event.message)
+
+    def on_answered(self, now: Time, check: Check, problem: str) -> None:
+        """A probe was carried out: the empty problem is a success."""
+        task = check.task
+        if task.observed is not Observed.RUNNING or task.stopping or check not in task.checks:
+            return
+        changed = check.answer(now, problem)
+        self._wake_at(now + check.interval, check)
+        if not changed:
+            return
+        if check.liveness and check.verdict is False:
+            task.unhealthy = str(check)
+            self._stop(task, now + task.spec.stop_grace)
+            self._report(now, task, TaskState.KILLING, Reason.UNHEALTHY, f"unhealthy: {task.unhealthy}")
+            self._step(now, task)
+        elif (now_healthy := healthy(task.checks)) is not task.healthy:
+            task.healthy = now_healthy
+            self._report(now, task, TaskState.RUNNING, Reason.NONE, str(check) if check.verdict is False else "")
 
     def on_adopted(self, now: Time, adopted: Adopted, killing: Killing | None) -> None:
         """A task of an earlier executor process is still in the runtime; `killing` is what was noted of it then."""
@@ -181,18 +216,19 @@ class Lifecycle:
         if killing is not None:
             task.stopping = True
             task.kill_at = killing.kill_at
-        if adopted.exited is not None:
-            self._on_exited(now, task, adopted.exited)
-        elif adopted.lost:
-            self.on_event(now, Lost(task.key, adopted.lost))
-        elif task.observed is Observed.RUNNING:
-            state = TaskState.KILLING if task.stopping else TaskState.RUNNING
+            task.unhealthy = killing.unhealthy
+        for event in adopted.events:
+            self.on_event(now, event)
+        if task.observed is Observed.ENDED:
+            return
+        if task.state is TaskState.STAGING:
+            state = TaskState.STARTING
+            if task.observed is Observed.RUNNING and not self._prepares(task):
+                state = TaskState.KILLING if task.stopping else TaskState.RUNNING
+                self._begin_checks(now, task)
             self._report(now, task, state, Reason.RECONCILIATION, "adopted by a restarted executor")
-            self._wake_at(task.kill_at, task)
-            self._step(now, task)
-        else:
-            self._report(now, task, TaskState.STARTING, Reason.RECONCILIATION, "adopted by a restarted executor")
-            self._step(now, task)
+        self._wake_at(task.kill_at, task)
+        self._step(now, task)
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -202,12 +238,15 @@ class Lifecycle:
         return min(timer, self.statuses.next_deadline())
 
     def on_time(self, now: Time) -> None:
-        """Do what is due: kill what did not stop in its grace, try again, send again."""
+        """Do what is due: kill what did not stop in its grace, try again, send again, ask after its health."""
         self.statuses.on_time(now)
         while self._timers and self._timers[0][0] <= now:
-            task = heapq.heappop(self._timers)[2]
-            if task.observed is not Observed.ENDED:
-                self._step(now, task)
+            due = heapq.heappop(self._timers)[2]
+            if type(due) is Task:
+                if due.observed is not Observed.ENDED:
+                    self._step(now, due)
+            elif type(due) is Check and due.task.observed is Observed.RUNNING and not due.task.stopping:
+                self.questions.append(due)
 
     # -- for the connection to the master ----------------------------------------------------------------------------
 
@@ -232,8 +271,10 @@ class Lifecycle:
         if operation is None:
             return
         task.doing = operation
+        if type(operation) is Start and task.spec.containers and not task.alive and not self._prepares(task):
+            task.alive = {each.name for each in task.spec.containers}
         if type(operation) is Pull and task.state is TaskState.STAGING:
-            self._report(now, task, TaskState.STARTING, Reason.NONE, f"pulling image {task.spec.image}")
+            self._report(now, task, TaskState.STARTING, Reason.NONE, f"pulling {_images(task)}")
         self.operations.append(operation)
 
     def _on_succeeded(self, now: Time, operation: Operation, outcome: Outcome) -> None:
@@ -243,8 +284,11 @@ class Lifecycle:
         kind = type(operation)
         if kind is Start:
             task.observed = Observed.RUNNING
-            if not task.stopping:
+            if self._prepares(task):
+                self._report_preparing(now, task)
+            elif not task.stopping:
                 self._report(now, task, TaskState.RUNNING)
+                self._begin_checks(now, task)
         elif kind is Create:
             task.observed = Observed.CREATED
             if task.state is TaskState.STAGING:
@@ -262,9 +306,6 @@ class Lifecycle:
     def _on_image_missing(self, now: Time, task: Task, outcome: Outcome) -> None:
         if task.stopping:
             self._end(now, task, TaskState.KILLED, Reason.KILL_REQUESTED, _KILLED_BEFORE_START)
-        elif task.spec.pull == "never":
-            message = f"{outcome.message} (spec.pull is never)"
-            self._end(now, task, TaskState.FAILED, Reason.IMAGE_PULL_FAILED, message)
         else:
             task.image_missing = True
 
@@ -274,35 +315,96 @@ class Lifecycle:
         if kind is Signal or kind is Remove:  # the engine would not: try again, for ever, an end is owed
             self._retry_later(now, task)
             return
-        if task.stopping:
+        if task.first_end is not None:
+            self._finish(now, task, task.first_end)
+        elif task.stopping:
             self._end(now, task, TaskState.KILLED, Reason.KILL_REQUESTED, _KILLED_BEFORE_START)
         elif outcome.reason is Reason.INVALID_SPEC:
             self._end(now, task, TaskState.ERROR, outcome.reason, outcome.message)
         else:
             self._end(now, task, TaskState.FAILED, outcome.reason, outcome.message)
-        if kind is Start and self._creates:
+        if self._creates and (kind is Start or len(parts(task.spec)) > 1):
             self.operations.append(Remove(task))  # or the next executor process would start it
 
-    def _on_exited(self, now: Time, task: Task, exited: Exited) -> None:
-        code = exited.exit_code
-        if task.stopping:
-            self._end(now, task, TaskState.KILLED, Reason.KILL_REQUESTED, "stopped as requested", code)
-        elif exited.out_of_memory:
-            message = f"used more memory than its limit ({task.resources}) and was killed"
-            self._end(now, task, TaskState.FAILED, Reason.OUT_OF_MEMORY, message, code)
-        elif code == 0:
-            self._end(now, task, TaskState.FINISHED, Reason.EXITED, "exited with code 0", code)
+    # -- the end of a container, and of its task ---------------------------------------------------------------------
+
+    def _on_ended(self, now: Time, task: Task, event: Exited | Lost) -> None:
+        """A container ended. An init step is followed by what comes next; of a pod, all end with the first."""
+        steps = task.spec.init_steps
+        if event.container and any(step.name == event.container for step in steps[: task.position]):
+            return  # told again
+        if type(event) is Exited and event.data:
+            task.data = event.data
+        if self._prepares(task) and not task.stopping and type(event) is Exited and event.exit_code == 0:
+            task.position += 1
+            task.observed = Observed.CREATED
+            task.doing = None  # the answer to its start may still be on its way
+            self._step(now, task)
+        elif task.alive and event.container:
+            self._on_one_of_pod_ended(now, task, event)
         else:
-            self._end(now, task, TaskState.FAILED, Reason.EXITED, f"exited with code {code}", code)
+            self._finish(now, task, event)
+
+    def _on_one_of_pod_ended(self, now: Time, task: Task, event: Exited | Lost) -> None:
+        task.alive.discard(event.container)
+        if not task.alive:
+            self._finish(now, task, task.first_end or event)
+        elif not task.stopping:
+            task.first_end = event
+            task.stopping = True  # without a mark: a restarted executor sees for itself which of them has ended
+            task.kill_at = now + task.spec.stop_grace
+            self._wake_at(task.kill_at, task)
+            reason, message = _how(task, event)
+            self._report(now, task, TaskState.KILLING, reason, f"{message}; stopping the others of its pod")
+            self._step(now, task)
+
+    def _finish(self, now: Time, task: Task, event: Exited | Lost) -> None:
+        """Nothing of the task runs any more; `event` is what decided it."""
+        code = event.exit_code if type(event) is Exited else None
+        reason, message = _how(task, event)
+        if task.unhealthy:
+            message = f"stopped because it was unhealthy: {task.unhealthy}"
+            self._end(now, task, TaskState.FAILED, Reason.UNHEALTHY, message, code)
+        elif task.stopping and task.first_end is None:
+            message = message if type(event) is Lost else "stopped as requested"
+            self._end(now, task, TaskState.KILLED, Reason.KILL_REQUESTED, message, code)
+        elif reason is Reason.EXITED and code == 0:
+            self._end(now, task, TaskState.FINISHED, reason, message, code)
+        else:
+            self._end(now, task, TaskState.FAILED, reason, message, code)
+        if self._creates and self._prepares(task):
+            self.operations.append(Remove(task))  # what was to follow the init step
+
+    def _prepares(self, task: Task) -> bool:
+        """Whether init steps are still to end, or to begin."""
+        return task.position < len(task.spec.init_steps)
+
+    def _report_preparing(self, now: Time, task: Task) -> None:
+        if task.state in (TaskState.STAGING, TaskState.STARTING):
+            name = task.spec.init_steps[task.position].name
+            self._report(now, task, TaskState.STARTING, Reason.NONE, f"init step {name} runs")
+
+    def _stop(self, task: Task, kill_at: Time) -> None:
+        task.stopping = True
+        task.kill_at = kill_at
+        self.marks.append(Killing(task.key, kill_at, task.unhealthy))
+        self._wake_at(kill_at, task)
+
+    def _begin_checks(self, now: Time, task: Task) -> None:
+        spec = task.spec
+        if spec.readiness is not None or spec.liveness is not None or spec.containers:
+            task.checks = checks_of(task, now)
+            if not task.stopping:
+                self.questions.extend(task.checks)
 
     def _retry_later(self, now: Time, task: Task) -> None:
         task.retry_at = now + _RETRY_AFTER[min(task.retries, len(_RETRY_AFTER) - 1)]
         task.retries += 1
         self._wake_at(task.retry_at, task)
 
-    def _wake_at(self, at: Time, task: Task) -> None:
+    def _wake_at(self, at: Time, what: Task | Check) -> None:
         self._timer_count += 1
-        heapq.heappush(self._timers, (at, self._timer_count, task))
+        heapq.heappush(self._timers, (at, self._timer_count, what))
 
     # -- statuses ----------------------------------------------------------------------------------------------------
 
@@ -310,6 +412,7 @@ class Lifecycle:
         self, now: Time, task: Task, state: TaskState, reason: Reason, message: str, exit_code: int | None = None
     ) -> None:
         task.observed = Observed.ENDED
+        task.checks = ()
         self._report(now, task, state, reason, message, exit_code)
 
     def _report(
@@ -321,14 +424,15 @@ class Lifecycle:
         message: str = "",
         exit_code: int | None = None,
     ) -> None:
-        assert state in TRANSITIONS[task.state], f"{task} cannot become {state.name}"
+        assert state in TRANSITIONS[task.state] or state is task.state, f"{task} cannot become {state.name}"
         task.state = state
         statuses = self.statuses
         if len(message) > _MESSAGE_LIMIT:
             message = f"{message[:_MESSAGE_LIMIT]}…"
         status = TaskStatus(
-            task.key[1], state, self.host_id, reason, message, exit_code, now, statuses.next_uuid(), task.data
-        )
+            task.key[1], state, self.host_id, reason, message, exit_code, now, statuses.next_uuid(), task.data,
+            task.healthy if state is TaskState.RUNNING else None,
+        )  # fmt: skip
         statuses.add(task, status)
 
     def _repeat_status(self, task: Task) -> None:

@@ -47,15 +47,14 @@ class Marks:
 
 
 def _line(mark: Mark) -> str:
-    kill_at = mark.kill_at if isinstance(mark, Killing) else None
-    return json.dumps([*mark.key, kill_at]) + "\n"
+    return json.dumps([*mark.key, *(mark[1:] if isinstance(mark, Killing) else (None,))]) + "\n"
 
 
 def _read(path: Path) -> Iterable[Mark]:
     for line in path.read_text().splitlines():
         try:
-            framework_id, task_id, kill_at = json.loads(line)
+            framework_id, task_id, kill_at, *unhealthy = json.loads(line)
         except ValueError:
             continue  # the machine went down in the middle of a write
         key = (FrameworkId(framework_id), TaskId(task_id))
-        yield Settled(key) if kill_at is None else Killing(key, kill_at)
+        yield Settled(key) if kill_at is None else Killing(key, kill_at, *unhealthy)

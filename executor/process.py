@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Final
 
 from executor import supervise
+from executor.health import Check
 from executor.pool import Pool
+from executor.prober import Prober, answer_of_command, ask_network, where_to_ask
 from executor.records import (
     DONE,
     Adopted,
@@ -50,6 +52,11 @@ from offerer.ids import HostId
 from offerer.types import Reason, Time
 
 _INHERITED: Final = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR")
+_NOT_HERE: Final = (
+    "user", "entrypoint", "containers", "init_steps", "tmpfs", "networks", "extra_hosts", "dns", "cap_add", "devices",
+    "privileged", "read_only", "ulimits", "sysctls",
+)  # fmt: skip
+"""What a task would miss, and could do harm without. The rest of what it cannot give only limits or names a task."""
 _ABOVE_STDIO: Final = 10
 _PID_WITHIN: Final = 5.0  # seconds from a supervisor's start to the pid of its process
 _UNKNOWN_END: Final = "how the process ended is not known: the machine went down, or its supervisor was killed"
@@ -72,19 +79,21 @@ class ProcessRuntime:
         self._on_event: Callable[[Event], None]
         self._loop: asyncio.AbstractEventLoop
         self._pool: Pool
+        self._prober: Prober
 
     async def open(self, host: Host, on_event: Callable[[Event], None]) -> list[Adopted]:
         """Find what an earlier executor started, running or ended."""
         self._host, self._on_event = host, on_event
         self._loop = asyncio.get_running_loop()
         self._pool = Pool(self._parallel, "process")
+        self._prober = Prober()
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InvalidInput(f"state directory {self._directory}: {error.strerror}") from None
         found = await self._pool.run(self._adopt_all)
         for adopted in found:
-            if adopted.exited is None and not adopted.lost:
+            if not adopted.events:
                 self._watch(adopted.task.key)
         return found
 
@@ -98,7 +107,16 @@ class ProcessRuntime:
 
         self._pool.submit(lambda: self._carry_out(operation), then)
 
-    async def logs(self, key: TaskKey, options: LogOptions) -> AsyncGenerator[LogChunk, None]:
+    def probe(self, check: Check, answered: Callable[[str], None]) -> None:
+        """Ask on this machine; a command runs as the task's own did."""
+        task, probe = check.task, check.probe
+        if probe.command:
+            answer = self._ask_command(task, probe.command)
+        else:
+            answer = ask_network(*where_to_ask(task.spec, probe, ""), probe)
+        self._prober.ask(probe, answer, answered)
+
+    async def logs(self, key: TaskKey, options: LogOptions, container: str = "") -> AsyncGenerator[LogChunk, None]:
         """What the task wrote. There are no times in it."""
         if options.timestamps:
             raise InvalidInput("logs: the process runtime keeps no times of lines; ask without timestamps")
@@ -106,7 +124,7 @@ class ProcessRuntime:
             async for chunk in chunks:
                 yield chunk
 
-    async def inspect(self, key: TaskKey) -> bytes:
+    async def inspect(self, key: TaskKey, container: str = "") -> bytes:
         """The task's record, its process and how it ended."""
         directory = self._find(key)
         process, end = directory.process, directory.end
@@ -129,6 +147,7 @@ class ProcessRuntime:
 
     async def close(self) -> None:
         """Stop watching; the processes run on."""
+        await self._prober.close()
         for watch in self._watched.values():
             self._loop.remove_reader(watch)
             os.close(watch)
@@ -147,6 +166,22 @@ class ProcessRuntime:
         self._loop.remove_reader(watch)
         os.close(watch)
         self._pool.submit(lambda: self._how_it_ended(key), self._on_event)
+
+    async def _ask_command(self, task: Task, command: tuple[str, ...]) -> str:
+        main = self._of(task.key).process
+        if main is None:
+            return "the task does not run"
+        process = await asyncio.create_subprocess_exec(
+            *command, cwd=f"/proc/{main.pid}/cwd", env=main.environment(), start_new_session=True,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            output, _ = await process.communicate()
+            return answer_of_command(process.returncode or 0, output)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
 
     def _of(self, key: TaskKey) -> TaskDirectory:
         return TaskDirectory(self._directory / container_name(key, self._host))
@@ -217,8 +252,7 @@ class ProcessRuntime:
         task.data = self._data(directory, process)
         if lives:
             return Adopted(task)
-        event = self._how_it_ended(task.key)
-        return Adopted(task, event) if isinstance(event, Exited) else Adopted(task, lost=event.message)
+        return Adopted(task, (self._how_it_ended(task.key),))
 
     def _list(self) -> list[Ended]:
         """Every task there is something of; those that have not ended are dated 0."""
@@ -252,8 +286,15 @@ def _check(spec: ContainerSpec) -> None:
         raise InvalidSpec(
             "spec.command: () must be given on this host: its runtime is process, which has no images to take it from"
         )
-    if spec.user:
-        raise InvalidSpec(f"spec.user: {spec.user!r} cannot be had from the process runtime; leave it out")
+    for name in _NOT_HERE:
+        if value := getattr(spec, name):
+            shown = "it" if name in ("containers", "init_steps", "secrets") else repr(value)
+            raise InvalidSpec(f"spec.{name}: {shown} cannot be had from the process runtime; leave it out")
+    for secret in spec.secrets:
+        if not secret.env:
+            raise InvalidSpec(
+                f"spec.secrets: {secret.name!r} cannot be a file in the process runtime; give it an env instead"
+            )
     for mount in spec.volumes:
         if mount.source != mount.target:
             raise InvalidSpec(

@@ -17,6 +17,7 @@ from offerer.task_states import TaskState
 from offerer.types import Reason, Time
 
 if TYPE_CHECKING:
+    from executor.health import Check
     from executor.statuses import Entry
 
 TaskKey = tuple[FrameworkId, TaskId]
@@ -38,14 +39,20 @@ class Task:
     """A task the executor holds: from its launch until the master has acknowledged its end."""
 
     __slots__ = (
+        "alive",
+        "checks",
         "container",
         "data",
         "doing",
         "entry",
+        "first_end",
+        "gpus",
+        "healthy",
         "image_missing",
         "key",
         "kill_at",
         "observed",
+        "position",
         "resources",
         "retries",
         "retry_at",
@@ -53,6 +60,7 @@ class Task:
         "spec",
         "state",
         "stopping",
+        "unhealthy",
     )
 
     def __init__(self, key: TaskKey, resources: Resources) -> None:
@@ -71,6 +79,13 @@ class Task:
         self.kill_at: Time = NEVER  # when the stop signal's grace ends
         self.retry_at: Time = 0
         self.retries = 0
+        self.position = 0  # how many of its init steps have ended
+        self.alive: set[str] = set()  # of a pod that was started: the names of its containers that have not ended
+        self.first_end: Exited | Lost | None = None  # of a pod that is stopped because of it
+        self.gpus: tuple[int, ...] = ()  # which of the host's it has
+        self.checks: tuple[Check, ...] = ()  # of its health, while it runs
+        self.healthy: bool | None = None  # as it was reported
+        self.unhealthy = ""  # why the executor stops it by itself
 
     @property
     def framework_id(self) -> FrameworkId:
@@ -156,12 +171,14 @@ Done = Callable[[Operation, Outcome], None]
 
 
 class Exited(NamedTuple):
-    """A task's main process ended."""
+    """The main process of a task's container ended."""
 
     key: TaskKey
     exit_code: int
     out_of_memory: bool = False
     data: bytes = b""
+    container: str = ""
+    """Its name in a pod, or that of an init step."""
 
 
 class Lost(NamedTuple):
@@ -169,29 +186,39 @@ class Lost(NamedTuple):
 
     key: TaskKey
     message: str
+    container: str = ""
+    """As in `Exited`."""
 
 
-Event = Exited | Lost
+class Progressed(NamedTuple):
+    """An operation of this task that takes long goes on."""
+
+    key: TaskKey
+    message: str
+
+
+Event = Exited | Lost | Progressed
 
 
 class Adopted(NamedTuple):
     """A task of an earlier executor process, found in the runtime."""
 
     task: Task
-    """With key, resources, spec, container, data and what was observed filled in."""
-    exited: Exited | None = None
-    lost: str = ""
-    """Why nothing is known of how it ended."""
+    """With key, resources, spec, container, data, position and what was observed filled in."""
+    events: tuple[Event, ...] = ()
+    """What happened to it meanwhile."""
 
 
 # -- marks: the little that a restarted executor must know and the engine cannot tell ----------------------------
 
 
 class Killing(NamedTuple):
-    """The task was asked to stop; the kill signal is due at `kill_at`."""
+    """The task is being stopped; the kill signal is due at `kill_at`."""
 
     key: TaskKey
     kill_at: Time
+    unhealthy: str = ""
+    """Why, where it was not asked for."""
 
 
 class Settled(NamedTuple):

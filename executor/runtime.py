@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from executor.health import Check
 from executor.records import Adopted, Done, Event, Operation, TaskKey
 from executor.retention import DEFAULT_RETENTION, Retention
 from executor.spec import Host
@@ -49,11 +50,17 @@ class Runtime(Protocol):
     def submit(self, operation: Operation, done: Done) -> None:
         """Carry this out and call `done(operation, outcome)`, once."""
 
-    def logs(self, key: TaskKey, options: LogOptions) -> AsyncGenerator[LogChunk, None]:
-        """The output of a task, ended ones included. Raises `NotFound`, `InvalidInput` or `Unavailable`."""
+    def probe(self, check: Check, answered: Callable[[str], None]) -> None:
+        """Carry out the check's probe within its time-out and call `answered(problem)`, once; empty is a success."""
 
-    async def inspect(self, key: TaskKey) -> bytes:
-        """All that is known of a task's container, as JSON. Raises `NotFound` or `Unavailable`."""
+    def logs(self, key: TaskKey, options: LogOptions, container: str = "") -> AsyncGenerator[LogChunk, None]:
+        """The output of a task, ended ones included; of the container of this name in a pod, of its first where empty.
+
+        Raises `NotFound`, `InvalidInput` or `Unavailable`.
+        """
+
+    async def inspect(self, key: TaskKey, container: str = "") -> bytes:
+        """All that is known of a task's container, as JSON, without secrets. Raises `NotFound` or `Unavailable`."""
 
     async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
         """Remove what retention does not keep of ended tasks, and say of which tasks something is still there.

@@ -10,8 +10,8 @@ import hashlib
 import re
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from executor.records import Task, TaskKey
 from offerer.containers import ContainerSpec, Mount
@@ -26,9 +26,15 @@ FRAMEWORK: Final = "offerer.framework"
 TASK: Final = "offerer.task"
 RESOURCES: Final = "offerer.resources"
 SPEC: Final = "offerer.spec"
-STOP: Final = "offerer.stop"
+KEPT: Final = "offerer.kept"
 GROUP: Final = "offerer.group"
-_OURS: Final = frozenset({CLUSTER, HOST, FRAMEWORK, TASK, RESOURCES, SPEC, STOP})
+CONTAINER: Final = "offerer.container"
+SECRET: Final = "offerer.secret"
+GPUS: Final = "offerer.gpus"
+_OURS: Final = frozenset({CLUSTER, HOST, FRAMEWORK, TASK, RESOURCES, SPEC, KEPT, CONTAINER, SECRET, GPUS})
+_KEPT_FIELDS: Final = ("name", "ports", "host_network", "stop_signal", "stop_grace", "readiness", "liveness")
+_LOG_FILES: Final = ("json-file", "local")
+_LOG_FILES_KEPT: Final = 5
 
 _LEAST_MEMORY: Final = 6 * MIB  # the engine accepts no smaller limit
 _LEAST_CPUS: Final = 10  # nor fewer milli-CPUs
@@ -54,8 +60,15 @@ def check_task(spec: ContainerSpec, resources: Resources) -> None:
                 f"spec.ports.host: {port.host} is not among the ports of the task's resources ({resources}); "
                 "add it there, from the offer"
             )
-    if spec.stop_signal != "SIGTERM":
-        signal_number(spec.stop_signal)
+    for part in parts(spec):
+        if part.stop_signal != "SIGTERM":
+            signal_number(part.stop_signal)
+        for name in ("cpus", "memory"):
+            if getattr(part, name) > getattr(resources, name):
+                raise InvalidSpec(
+                    f"spec.{part.name or 'containers'}.{name}: {getattr(part, name)} is more than the task has "
+                    f"({resources}); give it less, or the task more"
+                )
 
 
 def signal_number(name: str) -> int:
@@ -66,11 +79,33 @@ def signal_number(name: str) -> int:
         raise InvalidSpec(f"spec.stop_signal: {name!r} is not a signal; write for example SIGTERM or SIGINT") from None
 
 
-# -- what a task is given ------------------------------------------------------------------------------------------
+# -- the containers of a task ----------------------------------------------------------------------------------------
 
 
-def environment(task: Task, host: Host) -> dict[str, str]:
-    """The variables of a task: who and where it is, the host ports it has, and over those what its spec says."""
+def parts(spec: ContainerSpec) -> tuple[ContainerSpec, ...]:
+    """The containers of a task in the order they start: its init steps, then those of the pod, or the only one."""
+    return (*spec.init_steps, *main_parts(spec))
+
+
+def main_parts(spec: ContainerSpec) -> tuple[ContainerSpec, ...]:
+    """Those that run together, the one that holds the namespaces first."""
+    return spec.containers or (spec,)
+
+
+def container_name(key: TaskKey, host: Host, part: str = "") -> str:
+    """``framework.task.hash[.part]``: for people to read, legal for the engine, and the same for the same task only."""
+    digest = hashlib.sha256("\0".join((host.cluster, host.id, *key)).encode()).hexdigest()[:8]
+    framework, task = (_NOT_IN_A_NAME.sub("-", part).strip("-._") for part in key)
+    name = f"{framework[:40] or 'framework'}.{task[:80] or 'task'}.{digest}"
+    return f"{name}.{part}" if part else name
+
+
+# -- what a container is given ---------------------------------------------------------------------------------------
+
+
+def environment(task: Task, host: Host, part: ContainerSpec | None = None) -> dict[str, str]:
+    """The variables of a container: who and where it is, the host ports of its task, and over those what is asked."""
+    part = part or task.spec
     variables = {
         "OFFERER_TASK_ID": task.task_id,
         "OFFERER_FRAMEWORK": task.framework_id,
@@ -81,26 +116,35 @@ def environment(task: Task, host: Host) -> dict[str, str]:
         variables[f"PORT{index}"] = str(port.host)
         if port.name:
             variables[f"PORT_{_NOT_IN_A_VARIABLE.sub('_', port.name.upper())}"] = str(port.host)
-    variables.update(task.spec.env)
+    variables.update(part.env)
+    variables.update((secret.env, secret.value) for secret in part.secrets if secret.env)
     return variables
 
 
-def labels(task: Task, host: Host) -> dict[str, str]:
-    """The container's labels: those of the spec, and those by which the executor adopts it."""
-    taken = _OURS & task.spec.labels.keys()
+def labels(task: Task, host: Host, part: ContainerSpec | None = None) -> dict[str, str]:
+    """A container's labels: those that are asked, and those by which the executor adopts it."""
+    part = part or task.spec
+    asked = {**task.spec.labels, **part.labels}
+    taken = _OURS & asked.keys()
     if taken:
         raise InvalidSpec(f"spec.labels: {min(taken)!r} is set by the executor; choose another name")
-    return {
-        **task.spec.labels,
+    ours = {
         CLUSTER: host.cluster,
         HOST: host.id,
         FRAMEWORK: task.framework_id,
         TASK: task.task_id,
         RESOURCES: _exact(task.resources),
-        SPEC: hashlib.sha256(task.spec.to_bytes()).hexdigest()[:16],
-        STOP: f"{task.spec.stop_signal} {task.spec.stop_grace}",
+        SPEC: hashlib.sha256(task.spec.redacted().to_bytes()).hexdigest()[:16],
+        KEPT: _kept(task.spec).to_bytes().decode(),
         GROUP: group_of(task),
     }
+    if part.name:
+        ours[CONTAINER] = part.name
+    if secret := [each.env for each in part.secrets if each.env]:
+        ours[SECRET] = ",".join(secret)
+    if task.gpus:
+        ours[GPUS] = ",".join(map(str, task.gpus))
+    return asked | ours
 
 
 def group_of(task: Task) -> str:
@@ -108,53 +152,151 @@ def group_of(task: Task) -> str:
     return task.spec.labels.get(GROUP) or task.framework_id
 
 
-def container_name(key: TaskKey, host: Host) -> str:
-    """``framework.task.hash``: for people to read, legal for the engine, and the same for the same task only."""
-    digest = hashlib.sha256("\0".join((host.cluster, host.id, *key)).encode()).hexdigest()[:8]
-    framework, task = (_NOT_IN_A_NAME.sub("-", part).strip("-._") for part in key)
-    return f"{framework[:40] or 'framework'}.{task[:80] or 'task'}.{digest}"
+class SecretFile(NamedTuple):
+    """A file on the host that a container sees as `target`."""
+
+    source: str
+    target: str
+    value: str
 
 
-def create_arguments(task: Task, host: Host, engine_cpus: int) -> dict[str, Any]:
-    """Arguments of the engine's create call, ``host_config`` as those of its own helper.
+def secret_files(task: Task, host: Host, part: ContainerSpec, directory: str) -> list[SecretFile]:
+    """The files to write for the secrets of a container, in a subdirectory of `directory` of its own."""
+    own = f"{directory}/{container_name(task.key, host, part.name)}"
+    return [
+        SecretFile(f"{own}/{n}", each.target or f"/run/secrets/{each.name}", each.value)
+        for n, each in enumerate(part.secrets)
+        if not each.env
+    ]
 
-    `engine_cpus` is how many CPUs the engine has: it refuses limits above, which limit nothing. Raises `InvalidSpec`.
+
+# -- as the engine wants it ------------------------------------------------------------------------------------------
+
+
+class Engine(NamedTuple):
+    """What has to be known of an engine to make a container with it."""
+
+    cpus: int
+    """It refuses limits above, which limit nothing."""
+    log_driver: str = "json-file"
+    """The one it uses unless told otherwise."""
+    secrets: str = "/run/offerer/secrets"
+    """The directory for the files of secrets."""
+
+
+def create_arguments(task: Task, host: Host, engine: Engine, part: ContainerSpec | None = None) -> dict[str, Any]:
+    """Arguments of the engine's create call for one container of the task, ``host_config`` as those of its own helper.
+
+    Raises `InvalidSpec`.
     """
-    spec = task.spec
-    if not spec.image:
+    part = part or task.spec
+    if not part.image:
         raise InvalidSpec("spec.image: '' must name an image; only the process runtime does without")
     arguments: dict[str, Any] = {
-        "image": spec.image,
-        "name": container_name(task.key, host),
-        "labels": labels(task, host),
-        "environment": environment(task, host),
-        "ports": [(port.container, port.protocol) for port in spec.ports],
-        "stop_signal": spec.stop_signal,  # the executor stops it itself; these are for the engine's own end
-        "stop_timeout": -(-spec.stop_grace // SECOND),
-        "host_config": {
-            "port_bindings": _port_bindings(spec),
-            "binds": [_bind(mount) for mount in spec.volumes],
-            **_limits(task.resources, engine_cpus),
-        },
+        "image": part.image,
+        "name": container_name(task.key, host, part.name),
+        "labels": labels(task, host, part),
+        "environment": environment(task, host, part),
+        "stop_signal": part.stop_signal,  # the executor stops it itself; these are for the engine's own end
+        "stop_timeout": -(-task.spec.stop_grace // SECOND),
+        "host_config": _host_config(task, host, engine, part),
     }
-    if spec.command:
-        arguments["command"] = list(spec.command)
-    if spec.working_dir:
-        arguments["working_dir"] = spec.working_dir
-    if spec.user:
-        arguments["user"] = spec.user
+    for name in ("command", "entrypoint"):
+        if value := getattr(part, name):
+            arguments[name] = list(value)
+    for name in ("working_dir", "user"):
+        if value := getattr(part, name):
+            arguments[name] = value
+    if _leads(task.spec, part):
+        arguments["ports"] = [] if task.spec.host_network else [(p.container, p.protocol) for p in task.spec.ports]
+        if task.spec.hostname:
+            arguments["hostname"] = task.spec.hostname
     return arguments
 
 
-def _limits(resources: Resources, engine_cpus: int) -> dict[str, int]:
+def _leads(spec: ContainerSpec, part: ContainerSpec) -> bool:
+    """Whether this container is the one whose namespaces the others of the pod share, or the only one."""
+    return part is main_parts(spec)[0]
+
+
+def _host_config(task: Task, host: Host, engine: Engine, part: ContainerSpec) -> dict[str, Any]:
+    secrets = secret_files(task, host, part, engine.secrets)
+    config: dict[str, Any] = {
+        "binds": [*map(_bind, part.volumes), *(_bind(Mount(each.source, each.target, True)) for each in secrets)],
+        **_limits(task, part, engine),
+        **_namespaces(task, host, part),
+        **_logging(part, engine),
+    }
+    for name in ("privileged", "read_only", "init"):
+        if getattr(part, name):
+            config[name] = True
+    for name in ("cap_add", "cap_drop"):
+        if value := getattr(part, name):
+            config[name] = list(value)
+    if part.tmpfs:
+        config["tmpfs"] = {each.target: f"size={each.size}" if each.size else "" for each in part.tmpfs}
+    if part.devices:
+        config["devices"] = [f"{each.source}:{each.target or each.source}:{each.permissions}" for each in part.devices]
+    if part.ulimits:
+        config["ulimits"] = [{"Name": each.name, "Soft": each.soft, "Hard": each.hard} for each in part.ulimits]
+    if task.gpus:
+        config["device_requests"] = [{"DeviceIDs": [str(each) for each in task.gpus], "Capabilities": [["gpu"]]}]
+    return config
+
+
+def _limits(task: Task, part: ContainerSpec, engine: Engine) -> dict[str, int]:
     limits: dict[str, int] = {}
-    if resources.cpus:
-        limits["nano_cpus"] = min(max(resources.cpus, _LEAST_CPUS), engine_cpus * 1000) * 1_000_000
-    if resources.memory:
-        if resources.memory < _LEAST_MEMORY:
-            raise InvalidSpec(f"resources.memory: {resources.memory} bytes is less than a container needs; give 6MiB")
-        limits["mem_limit"] = limits["memswap_limit"] = resources.memory  # the same: no swap on top
+    cpus = part.cpus or task.resources.cpus
+    memory = part.memory or task.resources.memory
+    if cpus:
+        limits["nano_cpus"] = min(max(cpus, _LEAST_CPUS), engine.cpus * 1000) * 1_000_000
+    if memory:
+        if memory < _LEAST_MEMORY:
+            raise InvalidSpec(f"resources.memory: {memory} bytes is less than a container needs; give 6MiB")
+        limits["mem_limit"] = limits["memswap_limit"] = memory  # the same: no swap on top
+    if part.pids_limit:
+        limits["pids_limit"] = part.pids_limit
     return limits
+
+
+def _namespaces(task: Task, host: Host, part: ContainerSpec) -> dict[str, Any]:
+    """Which network, IPC and PID namespaces the container has, and how its network is set up."""
+    spec = task.spec
+    leads = _leads(spec, part)
+    if spec.containers and not leads and part in spec.containers:
+        joined = f"container:{container_name(task.key, host, spec.containers[0].name)}"
+        return {"network_mode": joined, "ipc_mode": joined, "pid_mode": joined}
+    config: dict[str, Any] = {}
+    if spec.host_network:
+        config["network_mode"] = "host"
+    elif spec.networks:
+        config["network_mode"] = spec.networks[0]  # the others are joined before it is started
+    if leads and not spec.host_network:
+        config["port_bindings"] = _port_bindings(spec)
+    if leads and spec.containers:
+        config["ipc_mode"] = "shareable"
+    if spec.extra_hosts:
+        config["extra_hosts"] = dict(spec.extra_hosts)
+    for name in ("dns", "dns_search"):
+        if value := getattr(spec, name):
+            config[name] = list(value)
+    if spec.sysctls:
+        config["sysctls"] = dict(spec.sysctls)
+    if spec.shm_size:
+        config["shm_size"] = spec.shm_size
+    return config
+
+
+def _logging(part: ContainerSpec, engine: Engine) -> dict[str, Any]:
+    """Where the output goes; without a cap, one talkative task fills the host's disk."""
+    driver = part.log_driver or engine.log_driver
+    options = dict(part.log_options)
+    if driver in _LOG_FILES and part.log_size and "max-size" not in options:
+        size = max(1, part.log_size // _LOG_FILES_KEPT)
+        options = {"max-size": str(size), "max-file": str(_LOG_FILES_KEPT)} | options
+    if not options and not part.log_driver:
+        return {}
+    return {"log_config": {"Type": driver, "Config": options}}
 
 
 def _port_bindings(spec: ContainerSpec) -> dict[str, list[int]]:
@@ -181,17 +323,23 @@ def filters(host: Host) -> list[str]:
 
 def task_of(found: Mapping[str, str]) -> Task:
     """The task that a container with these labels was made for. Raises `InvalidInput` where they are not ours."""
-    missing = [name for name in (FRAMEWORK, TASK, RESOURCES, STOP) if name not in found]
+    missing = [name for name in (FRAMEWORK, TASK, RESOURCES, KEPT) if name not in found]
     if missing:
         raise InvalidInput(f"the container's labels lack {missing[0]}: it was not made by this executor")
     task = Task((FrameworkId(found[FRAMEWORK]), TaskId(found[TASK])), Resources.parse(found[RESOURCES]))
-    stop_signal, _, grace = found[STOP].partition(" ")
-    task.spec = ContainerSpec(
-        stop_signal=stop_signal,
-        stop_grace=int(grace) if grace.isdigit() else 10 * SECOND,
-        labels={GROUP: found.get(GROUP, "")},
-    )
+    task.spec = replace(ContainerSpec.from_bytes(found[KEPT].encode()), labels={GROUP: found.get(GROUP, "")})
+    task.gpus = tuple(int(each) for each in found.get(GPUS, "").split(",") if each)
     return task
+
+
+def _kept(spec: ContainerSpec) -> ContainerSpec:
+    """What a later executor must know of a spec to go on with its task."""
+    kept = ContainerSpec(**{name: getattr(spec, name) for name in _KEPT_FIELDS})
+    if not (spec.containers or spec.init_steps):
+        return kept
+    return replace(
+        kept, containers=tuple(map(_kept, spec.containers)), init_steps=tuple(map(_kept, spec.init_steps))
+    )
 
 
 def _exact(resources: Resources) -> str:

@@ -38,6 +38,11 @@ class Process(NamedTuple):
         except (OSError, IndexError):
             pass  # gone meanwhile
 
+    def environment(self) -> dict[str, str]:
+        """Its variables, as it was started with them. Raises OSError."""
+        text = Path(f"/proc/{self.pid}/environ").read_bytes().decode(errors="surrogateescape")
+        return dict(each.split("=", 1) for each in text.split("\0") if "=" in each)
+
 
 class End(NamedTuple):
     """How it ended."""

@@ -131,7 +131,8 @@ def _check_secrets(spec: ContainerSpec) -> None:
             raise InvalidSpec(f"spec.secrets.name: {name!r} must be letters, digits, '_', '.' and '-'")
         if not isinstance(secret.value, str) or "\0" in secret.value and secret.env:  # never show the value
             raise InvalidSpec(f"spec.secrets: the value of {name!r} must be a string without NUL characters")
-        if secret.env and not _ENV_NAME.fullmatch(_string("secrets.env", secret.env)):
+        _string("secrets.target", secret.target)
+        if _string("secrets.env", secret.env) and not _ENV_NAME.fullmatch(secret.env):
             raise InvalidSpec(f"spec.secrets.env: {secret.env!r} is not a variable name; use letters, digits and '_'")
         if secret.env and secret.target:
             raise InvalidSpec(f"spec.secrets: {name!r} has both a target and an env; keep one")

@@ -138,7 +138,7 @@ async def _clear(setup: Setup, number: int, host: Host) -> None:
         found = await runtime.open(host, on_event)
     except Unavailable:
         return  # the engine is gone, or never was
-    alive = (each.task for each in found if each.exited is None and not each.lost)
+    alive = (each.task for each in found if not each.events)
     running.update({task.key: task for task in alive if task.observed is Observed.RUNNING})
     try:
         if running:

@@ -24,7 +24,7 @@ PURE = sorted(
         *ROOT.glob("offerer/core/*.py"),
         *ROOT.glob("offerer/allocator/*.py"),
         *(path for path in ROOT.glob("frameworks/coding/*.py") if path.name != "__init__.py"),
-        *(ROOT / "executor" / f"{name}.py" for name in ("lifecycle", "records", "spec", "statuses")),
+        *(ROOT / "executor" / f"{name}.py" for name in ("allow", "health", "lifecycle", "records", "spec", "statuses")),
         *(
             ROOT / "offerer" / f"{name}.py"
             for name in (

@@ -1,10 +1,22 @@
 """Container specs and constraints: what is wrong with them is said in one sentence."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from offerer import Constraint, ContainerSpec, PortMapping
+from offerer import (
+    Constraint,
+    ContainerSpec,
+    Device,
+    Mount,
+    PortMapping,
+    Probe,
+    Secret,
+    Tmpfs,
+    Ulimit,
+    check_container,
+)
 from offerer.constraints import check_constraint
 from offerer.errors import InvalidInput, InvalidSpec
 
@@ -38,8 +50,8 @@ def test_defaults_are_left_out_of_the_bytes():
         (b'{"env": {"1A": ""}}', "spec.env: '1A' is not a variable name; use letters, digits and '_'"),
         (b'{"env": {"A\\n": ""}}', "spec.env: 'A\\n' is not a variable name; use letters, digits and '_'"),
         (b'{"labels": {"a": null}}', "spec.labels: {'a': None} must map strings to strings; quote numbers"),
-        (b'{"ports": [1]}', "spec: "),
-        (b'{"ports": [{"container": 80}]}', "spec: "),
+        (b'{"ports": [1]}', "spec.ports: 1 must be an object"),
+        (b'{"ports": [{"container": 80}]}', "spec.ports: missing 1 required positional argument: 'host'"),
         (b'{"ports": [{"container": 0, "host": 80}]}', "spec.ports.container: 0 must be a port from 1 to 65535"),
         (b'{"ports": [{"container": 1, "host": "80"}]}', "spec.ports.host: '80' must be a port from 1 to 65535"),
         (b'{"ports": [{"container": 1, "host": 1, "name": 1}]}', "spec.ports.name: 1 must be a string; quote it"),
@@ -65,6 +77,78 @@ def test_a_wrong_spec_is_refused_with_field_value_and_fix(raw, message):
     with pytest.raises(InvalidSpec) as raised:
         ContainerSpec.from_bytes(raw)
     assert str(raised.value).startswith(message)
+
+
+STEP = ContainerSpec(name="step", image="x")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        (ContainerSpec(working_dir="src"), "spec.working_dir: 'src' must be an absolute path in the container"),
+        (ContainerSpec(volumes=(Mount("./x", "/x"),)), "spec.volumes.source: './x' must be an absolute path of the"),
+        (
+            ContainerSpec(volumes=(Mount("/a", "/x"),), tmpfs=(Tmpfs("/x"),)),
+            "spec.volumes: two things are mounted on '/x'; keep one",
+        ),
+        (ContainerSpec(devices=(Device("/dev/fuse", permissions="x"),)), "spec.devices.permissions: 'x' must be"),
+        (ContainerSpec(secrets=(Secret("a b", "v"),)), "spec.secrets.name: 'a b' must be letters, digits"),
+        (ContainerSpec(secrets=(Secret("a", "v", "/a", "A"),)), "spec.secrets: 'a' has both a target and an env"),
+        (ContainerSpec(secrets=(Secret("a", "v", env="A"),), env={"A": ""}), "spec.secrets.env: 'A' is in env too"),
+        (
+            ContainerSpec(secrets=(Secret("a", "v"), Secret("b", "v", "/run/secrets/a"))),
+            "spec.secrets: two secrets go to '/run/secrets/a'; keep one",
+        ),
+        (ContainerSpec(host_network=True, networks=("n",)), "spec.networks: ['n'] cannot be had with host_network"),
+        (
+            ContainerSpec(host_network=True, ports=(PortMapping(80, 8080),)),
+            "spec.ports: 80 cannot be published as 8080 with host_network",
+        ),
+        (ContainerSpec(networks=("host",)), "spec.networks: 'host' cannot be joined; write host_network"),
+        (ContainerSpec(extra_hosts={"db": ""}), "spec.extra_hosts: 'db': '' must map a host name to an address"),
+        (ContainerSpec(cap_add=("net",)), "spec.cap_add: 'net' is not a capability, for example NET_ADMIN"),
+        (ContainerSpec(ulimits=(Ulimit("nofile", 9, 1),)), "spec.ulimits: nofile has soft 9 above hard 1"),
+        (ContainerSpec(readiness=Probe()), "spec.readiness.port: 0 must be a port from 1 to 65535"),
+        (ContainerSpec(liveness=Probe("healthz", 80)), "spec.liveness.http: 'healthz' must be a path"),
+        (ContainerSpec(liveness=Probe(port=80, command=("x",))), "spec.liveness: it has both a command and a port"),
+        (
+            ContainerSpec(readiness=Probe(port=80, interval=5)),
+            "spec.readiness.interval: 5 must be microseconds, 100000 (0.1 s) or more",
+        ),
+        (ContainerSpec(readiness=Probe(port=80, failures=0)), "spec.readiness.failures: 0 must be a count, 1 or more"),
+        (ContainerSpec(image="x", containers=(STEP,)), "spec.image: it belongs to one of the pod's containers"),
+        (ContainerSpec(containers=(STEP, STEP)), "spec.containers: the name 'step' is given twice"),
+        (ContainerSpec(containers=(ContainerSpec(),)), "spec.containers.name: '' must be lower-case letters"),
+        (
+            ContainerSpec(containers=(replace(STEP, networks=("n",)),)),
+            "spec.containers.step.networks: it belongs to the whole task; move it there",
+        ),
+        (
+            ContainerSpec(init_steps=(replace(STEP, env={"1": ""}),)),
+            "spec.init_steps.step.env: '1' is not a variable name",
+        ),
+        (
+            ContainerSpec(init_steps=(replace(STEP, liveness=Probe(port=1)),)),
+            "spec.init_steps.step: an init step runs to its end; it takes no probes",
+        ),
+    ],
+)
+def test_what_no_executor_could_accept_is_refused(spec, message):
+    with pytest.raises(InvalidSpec) as raised:
+        check_container(spec)
+    assert str(raised.value).startswith(message)
+    with pytest.raises(InvalidSpec):
+        ContainerSpec.from_bytes(spec.to_bytes())
+
+
+def test_the_value_of_a_secret_is_in_no_error_and_not_in_what_is_shown():
+    with pytest.raises(InvalidSpec) as raised:
+        check_container(ContainerSpec(secrets=(Secret("key", "hush\0", env="KEY"),)))
+    assert "hush" not in str(raised.value)
+    inner = ContainerSpec(name="a", secrets=(Secret("key", "hush"),))
+    assert b"hush" in inner.to_bytes()
+    for spec in (inner, ContainerSpec(containers=(inner,)), ContainerSpec(init_steps=(inner,))):
+        assert b"hush" not in spec.redacted().to_bytes() and b"***" in spec.redacted().to_bytes()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from executor.allow import parse_allowed
+from executor.health import Check
 from executor.lifecycle import Lifecycle
 from executor.records import (
     DONE,
@@ -29,7 +31,21 @@ from executor.records import (
     Task,
     Verdict,
 )
-from offerer import SECOND, ContainerSpec, FrameworkId, HostId, PortMapping, Reason, Resources, TaskId, TaskInfo
+from offerer import (
+    SECOND,
+    ContainerSpec,
+    Device,
+    FrameworkId,
+    HostId,
+    Mount,
+    PortMapping,
+    Probe,
+    Reason,
+    Resources,
+    TaskId,
+    TaskInfo,
+)
+from offerer.errors import InvalidInput, InvalidSpec
 from offerer.resources import NOTHING
 from offerer.task_states import TRANSITIONS, TaskState
 
@@ -37,6 +53,7 @@ F = FrameworkId("shop")
 T = TaskId("web-1")
 KEY = (F, T)
 SPEC = ContainerSpec(image="web:1", stop_grace=5 * SECOND)
+PROBED = dataclasses.replace(SPEC, readiness=Probe("/ready", 80), liveness=Probe(port=80, failures=2, grace=3 * SECOND))
 AWAY = Outcome(Verdict.AWAY, message="the engine does not answer")
 IMAGE_MISSING = Outcome(Verdict.IMAGE_MISSING, message="no such image: web:1")
 REFUSED = Outcome(Verdict.FAILED, Reason.START_FAILED, "port is already allocated")
@@ -147,13 +164,6 @@ def test_pull_always_pulls_first(desk: Desk) -> None:
     desk.launch(dataclasses.replace(SPEC, pull="always"))
     desk.do(Pull)
     desk.do(Create)
-
-
-def test_pull_never_fails_on_a_missing_image(desk: Desk) -> None:
-    desk.launch(dataclasses.replace(SPEC, pull="never"))
-    desk.do(Create, IMAGE_MISSING)
-    assert desk.sent() == [("FAILED", "no such image: web:1 (spec.pull is never)")]
-    desk.idle()
 
 
 def test_a_failed_start_says_why_and_leaves_no_container(desk: Desk) -> None:
@@ -423,12 +433,12 @@ class TestAdoption:
         assert desk.do(Signal).signal == "SIGTERM"  # type: ignore[union-attr]
 
     def test_of_one_that_ended_meanwhile(self, desk: Desk) -> None:
-        desk.lifecycle.on_adopted(desk.now, Adopted(self.adopted(Observed.RUNNING), Exited(KEY, 7)), None)
+        desk.lifecycle.on_adopted(desk.now, Adopted(self.adopted(Observed.RUNNING), (Exited(KEY, 7),)), None)
         assert desk.sent() == [("FAILED", "exited with code 7")]
         desk.idle()
 
     def test_of_one_of_which_nothing_is_known(self, desk: Desk) -> None:
-        desk.lifecycle.on_adopted(desk.now, Adopted(self.adopted(Observed.RUNNING), lost="no trace"), None)
+        desk.lifecycle.on_adopted(desk.now, Adopted(self.adopted(Observed.RUNNING), (Lost(KEY, "no trace"),)), None)
         assert desk.sent() == [("FAILED", "no trace")]
         desk.idle()
 
@@ -441,7 +451,7 @@ class TestAdoption:
         assert desk.do(Signal).signal == "SIGKILL"  # type: ignore[union-attr]
 
     def test_of_one_that_was_stopped_and_ended_meanwhile(self, desk: Desk) -> None:
-        adopted = Adopted(self.adopted(Observed.RUNNING), Exited(KEY, 143))
+        adopted = Adopted(self.adopted(Observed.RUNNING), (Exited(KEY, 143),))
         desk.lifecycle.on_adopted(desk.now, adopted, Killing(KEY, desk.now))
         assert desk.states() == ["KILLED"]
 
@@ -450,6 +460,270 @@ class TestAdoption:
         assert desk.states() == ["STARTING"]
         desk.do(Start)
         assert desk.states() == ["RUNNING"]
+
+
+class TestHealth:
+    def running(self, desk: Desk, spec: ContainerSpec = PROBED) -> None:
+        desk.launch(spec)
+        desk.do(Create)
+        desk.do(Start)
+        assert self.healthy(desk) == [None]
+
+    def asked(self, desk: Desk) -> list[Check]:
+        asked = list(desk.lifecycle.questions)
+        desk.lifecycle.questions.clear()
+        return asked
+
+    def answer(self, desk: Desk, problem: str = "", *, live: bool = False) -> None:
+        """Answer one question of this kind; it must have been asked."""
+        [check] = [each for each in self.asked(desk) if each.liveness is live]
+        desk.lifecycle.on_answered(desk.now, check, problem)
+
+    def healthy(self, desk: Desk) -> list[bool | None]:
+        entries = desk.lifecycle.statuses.take(desk.now, 100)
+        for entry in entries:
+            desk.lifecycle.on_acknowledged(entry.status.uuid)
+        return [entry.status.healthy for entry in entries]
+
+    def test_it_is_asked_at_once_and_until_it_is_ready_every_second_then_at_its_interval(self, desk: Desk) -> None:
+        self.running(desk, dataclasses.replace(SPEC, readiness=Probe("/ready", 80)))
+        self.answer(desk, "status 503")
+        desk.later(0.9)
+        assert self.asked(desk) == []
+        desk.later(0.1)
+        self.answer(desk)
+        desk.later(4.9)
+        assert self.asked(desk) == []
+        desk.later(0.1)
+        self.answer(desk)
+
+    def test_changes_and_only_those_are_reported(self, desk: Desk) -> None:
+        self.running(desk, dataclasses.replace(SPEC, readiness=Probe("/ready", 80, successes=2)))
+        self.answer(desk)
+        assert self.healthy(desk) == []
+        desk.later(1)
+        self.answer(desk)
+        assert self.healthy(desk) == [True]
+        for _ in range(2):
+            desk.later(5)
+            self.answer(desk, "status 503")
+        desk.later(5)
+        self.answer(desk)  # not in a row
+        for _ in range(3):
+            desk.later(5)
+            assert self.healthy(desk) == []
+            self.answer(desk, "status 503")
+        assert desk.sent() == [("RUNNING", "GET :80/ready failed 3 times in a row: status 503")]
+
+    def test_failures_in_its_grace_count_for_nothing(self, desk: Desk) -> None:
+        self.running(desk, dataclasses.replace(SPEC, readiness=Probe("/ready", 80, grace=10 * SECOND)))
+        for _ in range(12):
+            self.answer(desk, "Connection refused")
+            assert self.healthy(desk) == []
+            desk.later(1)
+        self.answer(desk, "Connection refused")
+        assert self.healthy(desk) == [False]
+
+    def test_one_that_does_not_live_is_stopped_and_has_failed(self, desk: Desk) -> None:
+        self.running(desk)
+        desk.later(4)
+        for _ in range(2):
+            self.answer(desk, "no answer within 2 s", live=True)
+            desk.later(5)
+        why = "connecting to port 80 failed 2 times in a row: no answer within 2 s"
+        assert desk.sent() == [("KILLING", f"unhealthy: {why}")]
+        assert desk.do(Signal).signal == "SIGTERM"  # type: ignore[union-attr]
+        assert self.asked(desk) == []  # nobody asks one that is being stopped
+        assert desk.lifecycle.marks == [Killing(KEY, desk.now, why)]
+        desk.lifecycle.on_event(desk.now, Exited(KEY, 0))
+        [entry] = desk.lifecycle.statuses.take(desk.now, 10)
+        assert (entry.status.state, entry.status.reason) == (TaskState.FAILED, Reason.UNHEALTHY)
+        assert entry.status.message == f"stopped because it was unhealthy: {why}"
+
+    def test_one_that_is_killed_while_it_is_stopped_was_killed(self, desk: Desk) -> None:
+        self.running(desk)
+        desk.later(4)
+        for _ in range(2):
+            self.answer(desk, "nothing", live=True)
+            desk.later(1)
+        desk.kill()
+        desk.do(Signal)
+        desk.lifecycle.on_event(desk.now, Exited(KEY, 143))
+        assert desk.states() == ["KILLED"]
+
+    def test_one_probe_for_both_is_asked_once(self, desk: Desk) -> None:
+        probe = Probe(port=80, failures=1, grace=0)
+        self.running(desk, dataclasses.replace(SPEC, readiness=probe, liveness=probe))
+        self.answer(desk, live=True)
+        assert self.healthy(desk) == [True]
+        desk.later(5)
+        self.answer(desk, "Connection refused", live=True)
+        assert desk.sent() == [("KILLING", "unhealthy: connecting to port 80 failed once: Connection refused")]
+
+    def test_liveness_alone_says_whether_it_is_healthy(self, desk: Desk) -> None:
+        self.running(desk, dataclasses.replace(SPEC, liveness=Probe(command=("true",))))
+        self.answer(desk, live=True)
+        assert self.healthy(desk) == [True]
+
+    def test_an_adopted_task_is_asked_again_and_its_stop_for_ill_health_goes_on(self, desk: Desk) -> None:
+        task = Task(KEY, Resources())
+        task.spec, task.observed = PROBED, Observed.RUNNING
+        desk.lifecycle.on_adopted(desk.now, Adopted(task), None)
+        assert len(self.asked(desk)) == 2 and self.healthy(desk) == [None]
+        other = Task((F, TaskId("b")), Resources())
+        other.spec, other.observed = PROBED, Observed.RUNNING
+        killing = Killing(other.key, desk.now, "it hangs")
+        desk.lifecycle.on_adopted(desk.now, Adopted(other, (Exited(other.key, 137),)), killing)
+        assert self.asked(desk) == []
+        assert desk.sent() == [("FAILED", "stopped because it was unhealthy: it hangs")]
+
+    def test_an_answer_after_the_end_is_ignored(self, desk: Desk) -> None:
+        self.running(desk)
+        asked = self.asked(desk)
+        desk.lifecycle.on_event(desk.now, Exited(KEY, 0))
+        for check in asked:
+            desk.lifecycle.on_answered(desk.now, check, "")
+        assert desk.states() == ["FINISHED"]
+
+
+class TestPod:
+    WEB = ContainerSpec(name="web", image="web:1")
+    LOGS = ContainerSpec(name="logs", image="logs:1")
+    SETUP = ContainerSpec(name="setup", image="web:1", command=("migrate",))
+    POD = ContainerSpec(containers=(WEB, LOGS), init_steps=(SETUP,), stop_grace=5 * SECOND)
+
+    def running(self, desk: Desk) -> None:
+        desk.launch(self.POD)
+        desk.do(Create)
+        desk.do(Start)
+        self.exited(desk, "setup", 0)
+        desk.do(Start)
+        assert desk.states() == ["RUNNING"]
+
+    def exited(self, desk: Desk, container: str, code: int) -> None:
+        desk.lifecycle.on_event(desk.now, Exited(KEY, code, container=container))
+
+    def test_what_is_to_be_set_up_comes_first(self, desk: Desk) -> None:
+        desk.launch(self.POD)
+        desk.do(Create)
+        desk.do(Start)
+        assert desk.sent() == [("STARTING", "init step setup runs")]
+        desk.idle()
+        self.exited(desk, "setup", 0)
+        self.exited(desk, "setup", 0)  # told again
+        desk.do(Start)
+        assert desk.states() == ["RUNNING"]
+
+    def test_the_end_of_a_step_may_be_known_before_its_start(self, desk: Desk) -> None:
+        desk.launch(self.POD)
+        desk.do(Create)
+        start = desk.take(Start)
+        self.exited(desk, "setup", 0)
+        desk.lifecycle.on_done(desk.now, start, DONE)
+        desk.do(Start)
+        assert desk.states() == ["RUNNING"]
+
+    def test_when_a_step_fails_nothing_follows(self, desk: Desk) -> None:
+        desk.launch(self.POD)
+        desk.do(Create)
+        desk.do(Start)
+        self.exited(desk, "setup", 2)
+        assert desk.sent()[-1] == ("FAILED", "init step setup exited with code 2")
+        desk.take(Remove)
+
+    def test_a_kill_during_a_step(self, desk: Desk) -> None:
+        desk.launch(self.POD)
+        desk.do(Create)
+        desk.do(Start)
+        desk.kill()
+        desk.do(Signal)
+        self.exited(desk, "setup", 0)
+        assert desk.states()[-1] == "KILLED"
+        desk.take(Remove)
+
+    @pytest.mark.parametrize("first", ["web", "logs"])
+    def test_all_end_with_the_first(self, desk: Desk, first: str) -> None:
+        self.running(desk)
+        self.exited(desk, first, 3)
+        assert desk.sent() == [("KILLING", f"container {first} exited with code 3; stopping the others of its pod")]
+        assert desk.do(Signal).signal == "SIGTERM"  # type: ignore[union-attr]
+        desk.later(5)
+        assert desk.do(Signal).signal == "SIGKILL"  # type: ignore[union-attr]
+        self.exited(desk, "logs" if first == "web" else "web", 137)
+        assert desk.sent() == [("FAILED", f"container {first} exited with code 3")]
+
+    def test_a_kill_ends_when_all_have_ended(self, desk: Desk) -> None:
+        self.running(desk)
+        desk.kill()
+        desk.do(Signal)
+        self.exited(desk, "web", 0)
+        assert desk.states() == ["KILLING"]
+        self.exited(desk, "logs", 0)
+        assert desk.states() == ["KILLED"]
+
+    def test_one_that_ends_while_the_others_start(self, desk: Desk) -> None:
+        desk.launch(dataclasses.replace(self.POD, init_steps=()))
+        desk.do(Create)
+        start = desk.take(Start)
+        self.exited(desk, "web", 1)
+        desk.lifecycle.on_done(desk.now, start, REFUSED)
+        assert desk.sent()[-1] == ("FAILED", "container web exited with code 1")
+        desk.take(Remove)
+
+    def test_an_adopted_one_goes_on_from_where_it_is(self, desk: Desk) -> None:
+        task = Task(KEY, Resources())
+        task.spec, task.observed, task.position, task.alive = self.POD, Observed.RUNNING, 1, {"web", "logs"}
+        ended = Exited(KEY, 1, container="logs")
+        desk.lifecycle.on_adopted(desk.now, Adopted(task, (ended,)), None)
+        assert desk.states() == ["KILLING"]
+        desk.do(Signal)
+        self.exited(desk, "web", 143)
+        assert desk.sent() == [("FAILED", "container logs exited with code 1")]
+
+
+def test_what_this_host_does_not_allow_is_an_error() -> None:
+    desk = Desk()
+    desk.lifecycle = Lifecycle(HostId("h"), b"incarnat", creates=True, allowed=parse_allowed(["mounts=/data"]))
+    desk.launch(dataclasses.replace(SPEC, volumes=(Mount("/data/mysql", "/d"), Mount("/etc", "/e"))))
+    assert desk.sent() == [
+        (
+            "ERROR",
+            "spec.volumes.source: /etc is not allowed on this host; "
+            "choose another host, or start its executor with --allow mounts=/etc",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("allow", "spec", "allowed"),
+    [
+        ([], ContainerSpec(volumes=(Mount("/data", "/d"),), devices=(Device("/dev/fuse"),)), True),
+        ([], ContainerSpec(privileged=True), False),
+        ([], ContainerSpec(cap_add=("CAP_SYS_ADMIN",)), False),
+        ([], ContainerSpec(cap_add=("NET_ADMIN",)), True),
+        ([], ContainerSpec(containers=(ContainerSpec(name="a", privileged=True),)), False),
+        (["privileged"], ContainerSpec(privileged=True, cap_add=("ALL",)), True),
+        (["privileged"], ContainerSpec(volumes=(Mount("/data", "/d"),)), False),
+        (["privileged"], ContainerSpec(volumes=(Mount("named", "/d"),)), True),
+        (["mounts=/data,mounts=/srv/"], ContainerSpec(volumes=(Mount("/srv", "/d"),)), True),
+        (["mounts=/data"], ContainerSpec(volumes=(Mount("/database", "/d"),)), False),
+        (["mounts", "devices=/dev/fuse"], ContainerSpec(devices=(Device("/dev/sda"),)), False),
+        (["none"], ContainerSpec(init_steps=(ContainerSpec(name="a", volumes=(Mount("/d", "/d"),)),)), False),
+    ],
+)
+def test_what_a_host_allows(allow: list[str], spec: ContainerSpec, allowed: bool) -> None:
+    try:
+        parse_allowed(allow).check(spec)
+    except InvalidSpec as error:
+        assert not allowed and "is not allowed on this host" in str(error)
+    else:
+        assert allowed
+
+
+@pytest.mark.parametrize("word", ["root", "mounts=data", "mounts=/../", "devices=", "privileged=yes", ""])
+def test_a_wrong_allow_is_refused(word: str) -> None:
+    with pytest.raises(InvalidInput, match="--allow: .* is not one of privileged"):
+        parse_allowed([word])
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -463,7 +737,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.containers: dict[TaskId, Observed] = {}
 
     ids = st.sampled_from([TaskId("a"), TaskId("b")])
-    specs = st.sampled_from([SPEC, dataclasses.replace(SPEC, pull="always"), dataclasses.replace(SPEC, pull="never")])
+    specs = st.sampled_from([SPEC, dataclasses.replace(SPEC, pull="always"), PROBED])
 
     @rule(task_id=ids, spec=specs)
     def launch(self, task_id: TaskId, spec: ContainerSpec) -> None:
@@ -498,6 +772,11 @@ class AnyOrder(RuleBasedStateMachine):
             self.containers[task_id] = Observed.ENDED
             key = (F, task_id)
             self.desk.lifecycle.on_event(self.desk.now, Lost(key, "gone") if lost else Exited(key, 1))
+
+    @rule(problem=st.sampled_from(["", "no answer"]))
+    @precondition(lambda self: self.desk.lifecycle.questions)
+    def answer(self, problem: str) -> None:
+        self.desk.lifecycle.on_answered(self.desk.now, self.desk.lifecycle.questions.popleft(), problem)
 
     @rule(seconds=st.sampled_from([0.5, 5, 11]))
     def wait(self, seconds: float) -> None:

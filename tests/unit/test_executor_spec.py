@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from executor.records import Task
 from executor.retention import Ended, Retention, expired
-from executor.spec import Host, check_task, container_name, create_arguments, labels, signal_number, task_of
+from executor.spec import Engine, Host, check_task, container_name, create_arguments, labels, signal_number, task_of
 from offerer import (
     SECOND,
     ContainerSpec,
@@ -24,6 +24,13 @@ from offerer import (
 )
 
 HOST = Host(HostId("0123456789abcdef"), "db-1", "10.1.2.3", "prod")
+ENGINE = Engine(8)
+CAPPED = {"Type": "json-file", "Config": {"max-size": "10485760", "max-file": "5"}}
+KEPT = (
+    '{"ports":[{"container":8080,"host":31000,"name":"http","protocol":"tcp"},'
+    '{"container":53,"host":31001,"name":"dns-udp","protocol":"udp"},'
+    '{"container":8080,"host":80,"name":"","protocol":"tcp"}],"stop_grace":2500000,"stop_signal":"SIGINT"}'
+)
 RESOURCES = Resources.of(cpus=0.5, memory="256MiB", disk="1GiB", counts={"licences": 2}, ports="31000-31001,80")
 
 
@@ -48,7 +55,7 @@ FULL = ContainerSpec(
 
 
 def test_everything_a_spec_can_say() -> None:
-    assert create_arguments(task(FULL), HOST, engine_cpus=8) == {
+    assert create_arguments(task(FULL), HOST, ENGINE) == {
         "image": "registry.local:5000/coding/web:20160531",
         "name": "coding.core-web.1.f83f6c09",
         "command": ["serve", "--port", "8080"],
@@ -73,7 +80,7 @@ def test_everything_a_spec_can_say() -> None:
             "offerer.task": "core/web.1",
             "offerer.resources": "cpus=0.5;memory=268435456;disk=1073741824;gpus=0;licences=2;ports=80,31000-31001",
             "offerer.spec": "2311a9d63032a450",
-            "offerer.stop": "SIGINT 2500000",
+            "offerer.kept": KEPT,
         },
         "ports": [(8080, "tcp"), (53, "udp"), (8080, "tcp")],
         "working_dir": "/srv",
@@ -86,20 +93,21 @@ def test_everything_a_spec_can_say() -> None:
             "nano_cpus": 500_000_000,
             "mem_limit": 268435456,
             "memswap_limit": 268435456,
+            "log_config": CAPPED,
         },
     }
 
 
 def test_a_spec_that_says_nothing_but_an_image() -> None:
-    arguments = create_arguments(task(ContainerSpec(image="web"), Resources()), HOST, engine_cpus=8)
+    arguments = create_arguments(task(ContainerSpec(image="web"), Resources()), HOST, ENGINE)
     assert "command" not in arguments and "user" not in arguments  # the image says
-    assert arguments["host_config"] == {"port_bindings": {}, "binds": []}  # and nothing is limited
+    assert arguments["host_config"] == {"port_bindings": {}, "binds": [], "log_config": CAPPED}  # nothing is limited
     assert arguments["labels"]["offerer.group"] == "coding"
 
 
 @pytest.mark.parametrize(("cpus", "limit"), [(0.001, 10_000_000), (2, 2_000_000_000), (64, 4_000_000_000)])
 def test_cpu_limits_that_the_engine_would_refuse_are_made_to_fit(cpus: float, limit: int) -> None:
-    arguments = create_arguments(task(ContainerSpec(image="web"), Resources.of(cpus=cpus)), HOST, engine_cpus=4)
+    arguments = create_arguments(task(ContainerSpec(image="web"), Resources.of(cpus=cpus)), HOST, Engine(4))
     assert arguments["host_config"]["nano_cpus"] == limit
 
 
@@ -115,7 +123,7 @@ def test_cpu_limits_that_the_engine_would_refuse_are_made_to_fit(cpus: float, li
 )
 def test_what_cannot_be_a_container(spec: ContainerSpec, resources: Resources, words: str) -> None:
     with pytest.raises(InvalidSpec, match=re.escape(words)):
-        create_arguments(task(spec, resources), HOST, engine_cpus=4)
+        create_arguments(task(spec, resources), HOST, Engine(4))
 
 
 def test_a_host_port_must_be_among_the_resources() -> None:
