@@ -137,7 +137,7 @@ class Processes:
 
     def states_of(self, name: str) -> dict[str, str]:
         """Host id → state of all hosts of this name."""
-        return {host.id: host.state for host in self.session.state("hosts").hosts if host.name == name}
+        return {host.host_id: host.state for host in self.session.state("hosts").hosts if host.name == name}
 
     def tasks(self, framework: str) -> dict[str, str]:
         """Task id → state of what is alive of a framework."""
