@@ -1,8 +1,8 @@
 """Full allocations: every host free, every framework wants everything, and what declining it all costs.
 
 It drives `offerer.core.Cluster` directly, with nothing around it. The hosts are those of Mesos's own benchmark of its
-allocator, and so is what happens: everything is offered, every framework declines all it got for good, what was declined
-is offered to the next ones, round after round, until every framework has refused every host::
+allocator, and so is what happens: everything is offered, every framework declines all it got for good, what was
+declined is offered to the next ones, round after round, until every framework has refused every host::
 
     python -m benchmarks.allocate --hosts 10000 --frameworks 200 --roles each --json
 """

@@ -26,6 +26,7 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ("hosts", "host", "frameworks", "roles", "role", "offers", "tasks", "task", "events"),
     ),
     "On this machine": ("offerer.cli.dev", ("dev",)),
+    "In virtual time": ("offerer.cli.sim", ("sim",)),
 }
 _MODULES: Final = {name: module for module, names in _SECTIONS.values() for name in names}
 

@@ -1,0 +1,171 @@
+"""A framework of a simulation: a plug-in as it runs in production, and the client around it in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from offerer.client.views import Views
+from offerer.core import events as e
+from offerer.core import outputs as o
+from offerer.errors import InvalidInput
+from offerer.framework import Decision, Decline, Demand, Framework, Kill, Launch, Revive, Suppress, Wake
+from offerer.ids import FrameworkId, HostId, OfferId, TaskId
+from offerer.sim.master import SimMaster
+from offerer.sim.network import RETRY, Network, Stream
+from offerer.sim.world import Timer, World
+from offerer.task_states import TaskState
+from offerer.types import TaskStatus, Time
+
+
+class SimFramework:
+    """A plug-in, its views of tasks and the offers it holds. What it raises ends the simulation."""
+
+    def __init__(self, world: World, network: Network, master: SimMaster, plugin: Framework) -> None:
+        if not plugin.name:
+            raise InvalidInput(f"{type(plugin).__name__}.name: it is empty; give the framework a name")
+        if type(plugin).serve is not Framework.serve:
+            raise InvalidInput(
+                f"framework {plugin.name}: it has a coroutine of its own (serve), which needs a real event loop; "
+                "run it on the live_cluster fixture"
+            )
+        self.id = FrameworkId(plugin.name)
+        self.plugin = plugin
+        self.states: dict[TaskId, TaskState] = {}
+        """The latest state that the plug-in was told of each task that has not ended; STAGING until then."""
+        self.ended = 0
+        self.ended_again: list[TaskId] = []
+        """Tasks of whose end the plug-in was told although they had ended, or were never launched."""
+        self.launched = 0
+        self.received = 0  # offers
+        self.declined = 0
+        self._views = Views()
+        self._offers: dict[OfferId, HostId] = {}
+        self._world = world
+        self._network = network
+        self._master = master
+        self._stream: Stream | None = None
+        self._registered = False
+        self._wake_at: Time | None = None
+        self._timer: Timer | None = None
+
+    # -- the connection ----------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        """Connect and register, again and again until it works."""
+        if self._stream is not None:
+            return
+        stream = Stream(
+            self._network,
+            self.plugin.name,
+            lambda event: self._master.on_framework(stream, event),
+            lambda output: self._receive(output) if self._stream is stream else None,
+            lambda: self._on_broken(stream),
+        )
+        if not self._network.connect(stream):
+            self._world.call_at(self._world.now + RETRY, self.connect)
+            return
+        self._stream = stream
+        believed = dict(self._views.believed())
+        stream.up(e.FrameworkRegistered(self.id, (self.plugin.role,), self.plugin.failover_timeout, believed))
+
+    def _on_broken(self, stream: Stream) -> None:
+        self._master.framework_left(self.id, stream)
+        if self._stream is stream:
+            self._stream = None
+            self._registered = False
+            self._world.call_at(self._world.now + self._world.dice.randrange(RETRY), self.connect)
+
+    def _receive(self, output: o.Output) -> None:
+        plugin, now = self.plugin, self._world.now
+        if type(output) is o.SendOffers:
+            self.received += len(output.offers)
+            for offer in output.offers:
+                self._offers[offer.id] = offer.host_id
+            self._do(plugin.on_offers(now, output.offers))
+        elif type(output) is o.ForwardStatuses:
+            news = [status for status in output.statuses if self._views.news(status)]
+            if news:
+                self._note(news)
+                self._do(plugin.on_statuses(now, news))
+            self._acknowledge(output.statuses)
+        elif type(output) is o.RescindOffers:
+            for offer_id in output.offer_ids:
+                self._offers.pop(offer_id, None)
+            self._do(plugin.on_rescinded(now, output.offer_ids))
+        elif type(output) is o.ConfirmFramework:
+            self._registered = True
+            self._offers.clear()
+            known = self._views.snapshot(output.tasks)
+            self._note(known)
+            self._do(plugin.on_registered(now, known))
+            self._acknowledge(output.tasks)
+
+    def _note(self, statuses: Sequence[TaskStatus]) -> None:
+        for status in statuses:
+            if not status.state.terminal:
+                self.states[status.task_id] = status.state
+            elif self.states.pop(status.task_id, None) is None:
+                self.ended_again.append(status.task_id)
+            else:
+                self.ended += 1
+        told = " ".join([f"{status.task_id}:{status.state.value}" for status in statuses])
+        self._world.record(f"{self.id} {told}")
+
+    def _acknowledge(self, statuses: Sequence[TaskStatus]) -> None:
+        uuids = [status.uuid for status in statuses if status.uuid]
+        if uuids:
+            self._send(e.StatusesAcknowledged(self.id, uuids))
+
+    def _send(self, event: e.Event) -> None:
+        if self._stream is not None:
+            self._stream.up(event)
+
+    # -- what the plug-in says ---------------------------------------------------------------------------------------
+
+    def _do(self, decisions: Iterable[Decision] | None) -> None:
+        for decision in decisions or ():
+            if isinstance(decision, Wake):
+                self._wake(decision.at)
+            elif self._registered:  # else the registration to come says it all
+                self._send(self._event(decision))
+
+    def _event(self, decision: Decision) -> e.Event:
+        if isinstance(decision, Launch):
+            return self._launch(decision)
+        if isinstance(decision, Decline):
+            self.declined += len(decision.offers)
+            for offer_id in decision.offers:
+                self._offers.pop(offer_id, None)
+            return e.OffersDeclined(self.id, decision.offers, decision.refuse_for)
+        if isinstance(decision, Kill):
+            return e.KillRequested(self.id, decision.task_id, decision.grace)
+        if isinstance(decision, Demand):
+            return e.DemandStated(self.id, decision)
+        if isinstance(decision, Suppress):
+            return e.OffersSuppressed(self.id)
+        if isinstance(decision, Revive):
+            return e.OffersRevived(self.id)
+        raise TypeError(f"{decision!r} is not a decision; return Launch, Decline, Kill, Demand, …")
+
+    def _launch(self, launch: Launch) -> e.OffersAccepted:
+        host_id = next((self._offers[each] for each in launch.offers if each in self._offers), HostId(""))
+        for offer_id in launch.offers:
+            self._offers.pop(offer_id, None)
+        self.launched += len(launch.tasks)
+        for task in launch.tasks:
+            self._views.launched(task.task_id, host_id)
+            self.states.setdefault(task.task_id, TaskState.STAGING)
+        return e.OffersAccepted(self.id, launch.offers, launch.tasks, launch.refuse_for)
+
+    def _wake(self, at: Time) -> None:
+        if self._wake_at is not None and self._wake_at <= at:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wake_at = at
+        self._timer = self._world.call_at(at, self._tick)
+
+    def _tick(self) -> None:
+        self._wake_at = self._timer = None
+        if self._registered:
+            self._do(self.plugin.on_tick(self._world.now))

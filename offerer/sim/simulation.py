@@ -1,0 +1,147 @@
+"""One simulated cluster: hosts, frameworks, a master and a network, and what can be done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from offerer.core import Settings
+from offerer.core import events as e
+from offerer.errors import InvalidInput, NotFound
+from offerer.framework import Framework
+from offerer.ids import FrameworkId, Role
+from offerer.resources import Resources
+from offerer.sim import checks
+from offerer.sim.frameworks import SimFramework
+from offerer.sim.hosts import SimHost
+from offerer.sim.master import SimMaster
+from offerer.sim.network import Network, Weather
+from offerer.sim.world import World
+from offerer.types import Time
+
+
+class Simulation:
+    """Build it, then `advance` it. The same calls with the same seed give the same `log_hash`.
+
+    Every `check_every` steps (0: never) all invariants are checked. `replay` is the command that a failure prints.
+    """
+
+    def __init__(
+        self,
+        seed: int = 1,
+        weather: Weather | None = None,
+        settings: Settings | None = None,
+        *,
+        check_every: int = 1,
+        replay: str = "",
+    ) -> None:
+        self.world = World(seed)
+        self.network = Network(self.world, weather or Weather())
+        self.master = SimMaster(self.world, settings or Settings())
+        self.hosts: dict[str, SimHost] = {}
+        self.frameworks: dict[FrameworkId, SimFramework] = {}
+        self.replay = replay
+        self._check_every = check_every
+        self._unchecked = 0
+        if check_every:
+            self.world.after_step = self._step_done
+
+    # -- what there is -----------------------------------------------------------------------------------------------
+
+    def add_host(self, name: str, total: Resources, attributes: Mapping[str, str] | None = None) -> SimHost:
+        """A host, switched on now."""
+        if name in self.hosts or name in self.frameworks:
+            raise InvalidInput(f"host {name!r}: the name is taken; give each host and framework its own")
+        host = SimHost(self.world, self.network, self.master, name, total, attributes or {})
+        self.hosts[name] = host
+        host.start()
+        return host
+
+    def run(self, plugin: Framework) -> SimFramework:
+        """A framework, connecting now."""
+        framework = SimFramework(self.world, self.network, self.master, plugin)
+        if framework.id in self.frameworks or framework.id in self.hosts:
+            raise InvalidInput(f"framework {framework.id!r}: the name is taken; give each host and framework its own")
+        self.frameworks[framework.id] = framework
+        framework.connect()
+        return framework
+
+    def configure_role(
+        self,
+        role: str,
+        weight: int | None = None,
+        guarantee: Mapping[str, int] | None = None,
+        limit: Mapping[str, int] | None = None,
+    ) -> None:
+        """Set a role's weight (thousandths), guarantee and limit."""
+        self.master.feed(e.RoleConfigured(Role(role), weight, guarantee, limit))
+
+    # -- what happens ------------------------------------------------------------------------------------------------
+
+    def advance(self, time: Time) -> None:
+        """Let so many microseconds pass. Raises `SimulationFailed` where an invariant breaks."""
+        self.world.run_until(self.world.now + time)
+
+    def crash(self, name: str) -> None:
+        """A host fails, with all that runs on it."""
+        self.world.record(f"{name} crashes")
+        self.host(name).crash()
+
+    def start(self, name: str) -> None:
+        """A host that failed is back, empty."""
+        host = self.host(name)
+        if host.up:
+            raise InvalidInput(f"host {name!r} is up; crash it first")
+        self.world.record(f"{name} is back")
+        host.start()
+
+    def remove(self, name: str) -> None:
+        """A host that failed is gone for good, as an operator says."""
+        host = self.hosts.pop(self.host(name).name)
+        self.world.record(f"{name} is removed")
+        self.master.feed(e.HostRemoved(host.id))
+
+    def partition(self, name: str) -> None:
+        """Cut a host or a framework off from the master; what runs on a host runs on."""
+        self._peer(name)
+        self.world.record(f"{name} is cut off")
+        self.network.partition(name)
+
+    def heal(self, name: str) -> None:
+        """End the partition."""
+        self._peer(name)
+        self.world.record(f"{name} is reachable")
+        self.network.heal(name)
+
+    def host(self, name: str) -> SimHost:
+        """The host of this name. Raises `NotFound`."""
+        host = self.hosts.get(name)
+        if host is None:
+            raise NotFound(f"there is no host {name!r}; there are {', '.join(sorted(self.hosts)) or 'none'}")
+        return host
+
+    def _peer(self, name: str) -> None:
+        if name not in self.frameworks:
+            self.host(name)
+
+    # -- checks ------------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Raise `SimulationFailed` where something is wrong that may never be."""
+        self._run_check(checks.check_safety)
+
+    def check_settled(self) -> None:
+        """Raise `SimulationFailed` where something is not as it must be once nothing has gone wrong for a while."""
+        self._run_check(checks.check_safety)
+        self._run_check(checks.check_liveness)
+
+    def _run_check(self, check: checks.Check) -> None:
+        try:
+            check(self.master, self.network, self.hosts, self.frameworks)
+        except AssertionError as error:
+            raise checks.failure(str(error), self.world, self.replay) from None
+
+    def _step_done(self) -> None:
+        self._unchecked += 1
+        if self._unchecked >= self._check_every:
+            self._unchecked = 0
+            self.check()

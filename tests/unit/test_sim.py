@@ -1,0 +1,284 @@
+"""The simulator: the same seed gives the same run, bad weather is survived, and what is wrong is found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from offerer import (
+    SECOND,
+    Framework,
+    InvalidInput,
+    Launch,
+    NotFound,
+    Offer,
+    Resources,
+    TaskId,
+    TaskInfo,
+    TaskStatus,
+)
+from offerer.cli.main import main
+from offerer.core import tasks as core_tasks
+from offerer.sim import Simulation, SimulationFailed, Weather
+from offerer.sim.scenario import Run, Scenario, load, read_trace
+from offerer.sim.units import duration
+from offerer.sim.workload import Arrival, Batch
+from offerer.sim.world import START
+
+ROOT = Path(__file__).parents[2]
+ONE = Resources.of(cpus=1, memory="1GiB")
+BAD = Weather(latency=2000, jitter=20_000, loss=0.01, duplication=0.05, reordering=0.1)
+
+
+def batch(*arrivals: Arrival, name: str = "batch") -> Batch:
+    return Batch(name, "*", arrivals)
+
+
+def arrival(at: int, tasks: int, run_for: int | None = 10, size: Resources = ONE) -> Arrival:
+    return Arrival(START + at * SECOND, tasks, size, None if run_for is None else run_for * SECOND)
+
+
+def stormy(seed: int, *, reverse: bool = False) -> Simulation:
+    """Two frameworks on six hosts in bad weather, one of which crashes."""
+    simulation = Simulation(seed, BAD, check_every=25, replay=f"stormy({seed})")
+    for i in range(6):
+        simulation.add_host(f"host-{i}", Resources.of(cpus=4, memory="16GiB"))
+    arrivals = [arrival(n % 7, 2, 5 + n % 3) for n in range(30)]
+    simulation.run(batch(*(reversed(arrivals) if reverse else arrivals), name="early"))
+    simulation.run(batch(arrival(20, 30, 15), name="late"))
+    simulation.advance(25 * SECOND)
+    simulation.crash("host-2")
+    simulation.partition("host-3")
+    simulation.advance(30 * SECOND)
+    simulation.start("host-2")
+    simulation.heal("host-3")
+    simulation.network.weather = replace(BAD, loss=0, duplication=0, reordering=0)
+    simulation.advance(150 * SECOND)
+    return simulation
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_everything_is_done_once_whatever_the_weather(seed: int) -> None:
+    simulation = stormy(seed)
+    simulation.check_settled()
+    assert simulation.network.lost > 0
+    for framework in simulation.frameworks.values():
+        assert isinstance(framework.plugin, Batch)
+        assert framework.plugin.done
+        assert framework.plugin.finished == (60 if framework.id == "early" else 30)
+        assert framework.launched == framework.ended == framework.plugin.finished + framework.plugin.retried
+
+
+def test_equal_seeds_give_equal_runs_and_others_do_not() -> None:
+    first = stormy(3)
+    assert stormy(3).world.log_hash == first.world.log_hash
+    assert stormy(3, reverse=True).world.log_hash == first.world.log_hash
+    assert stormy(4).world.log_hash != first.world.log_hash
+
+
+def test_what_runs_on_a_host_out_of_reach_runs_on() -> None:
+    simulation = Simulation()
+    simulation.add_host("alone", Resources.of(cpus=4, memory="16GiB"))
+    framework = simulation.run(batch(arrival(0, 2, None)))
+    simulation.advance(5 * SECOND)
+    simulation.partition("alone")
+    simulation.advance(60 * SECOND)
+    assert {state.name for state in framework.states.values()} == {"UNREACHABLE"}
+    simulation.check_settled()
+    simulation.heal("alone")
+    simulation.advance(10 * SECOND)
+    assert {state.name for state in framework.states.values()} == {"RUNNING"}
+    assert framework.ended == 0
+    simulation.check_settled()
+
+
+def test_a_new_master_finds_everything_as_it_was() -> None:
+    simulation = Simulation()
+    for i in range(3):
+        simulation.add_host(f"host-{i}", Resources.of(cpus=4, memory="16GiB"))
+    simulation.configure_role("*", weight=3000)
+    framework = simulation.run(batch(arrival(0, 5, 60), arrival(30, 4, 10)))
+    simulation.advance(10 * SECOND)
+    simulation.master.restart()
+    simulation.advance(10 * SECOND)
+    assert len(framework.states) == 5
+    assert simulation.master.cluster.state.allocator.role("*").weight == 3000
+    simulation.advance(100 * SECOND)
+    assert framework.ended == framework.launched == 9
+    simulation.check_settled()
+
+
+def test_a_host_removed_for_good_loses_its_tasks_once() -> None:
+    simulation = Simulation()
+    simulation.add_host("old", Resources.of(cpus=4, memory="16GiB"))
+    plugin = batch(arrival(0, 2, 60))
+    simulation.run(plugin)
+    simulation.advance(5 * SECOND)
+    simulation.crash("old")
+    simulation.advance(SECOND)
+    simulation.remove("old")
+    simulation.add_host("new", Resources.of(cpus=4, memory="16GiB"))
+    simulation.advance(120 * SECOND)
+    assert (plugin.finished, plugin.retried) == (2, 2)
+    simulation.check_settled()
+
+
+def test_books_that_do_not_balance_are_found_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = Simulation(seed=9, replay="offerer sim run x.yaml --seed 9")
+    simulation.add_host("host", Resources.of(cpus=4, memory="16GiB"))
+    simulation.run(batch(arrival(0, 2, 10)))
+    monkeypatch.setattr(core_tasks, "release", lambda state, task: None)
+    with pytest.raises(SimulationFailed, match=r"holds resources.*seed 9; replay it with: offerer sim run x.yaml"):
+        simulation.advance(30 * SECOND)
+
+
+def test_an_end_that_is_never_told_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulation = Simulation(check_every=0)
+    simulation.add_host("host", Resources.of(cpus=4, memory="16GiB"))
+    framework = simulation.run(batch(arrival(0, 2, 10)))
+    monkeypatch.setattr(framework._views, "news", lambda status: False)
+    simulation.advance(30 * SECOND)
+    with pytest.raises(SimulationFailed, match=r"takes batch\.\d to be STAGING"):
+        simulation.check_settled()
+
+
+def test_what_a_plugin_raises_reaches_its_author() -> None:
+    class Wrong(Framework):
+        name = "wrong"
+
+        def on_offers(self, now: int, offers: object) -> None:
+            raise RuntimeError("a mistake")
+
+    simulation = Simulation()
+    simulation.add_host("host", ONE)
+    simulation.run(Wrong())
+    with pytest.raises(RuntimeError, match="a mistake"):
+        simulation.advance(SECOND)
+
+
+def test_a_launch_outside_the_offer_is_answered() -> None:
+    class Greedy(Framework):
+        name = "greedy"
+        told: list[str] = []
+
+        def on_offers(self, now: int, offers: Sequence[Offer]) -> list[Launch]:
+            return [Launch([offer.id], [TaskInfo(TaskId("big"), ONE + ONE, b"{}")]) for offer in offers]
+
+        def on_statuses(self, now: int, statuses: Sequence[TaskStatus]) -> None:
+            self.told += [status.state.name for status in statuses]
+
+    simulation = Simulation()
+    simulation.add_host("host", ONE)
+    plugin = Greedy()
+    simulation.run(plugin)
+    simulation.advance(SECOND // 100)
+    assert plugin.told[0] == "DROPPED"
+
+
+def test_names_are_taken_once_and_must_exist() -> None:
+    simulation = Simulation()
+    simulation.add_host("host", ONE)
+    with pytest.raises(InvalidInput, match="'host': the name is taken"):
+        simulation.add_host("host", ONE)
+    with pytest.raises(NotFound, match="no host 'hots'; there are host"):
+        simulation.crash("hots")
+    with pytest.raises(InvalidInput, match="is up"):
+        simulation.start("host")
+
+
+# -- scenarios ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_example_survives_its_outages() -> None:
+    scenario = load(ROOT / "examples" / "outages.yaml")
+    report = Run(scenario, ROOT / "examples").run()
+    by_name = {each["name"]: each for each in report["frameworks"]}
+    assert by_name["hourly"]["finished"] == 14 * 60 + 4
+    assert by_name["nightly"]["finished"] == 200
+    assert by_name["copies"]["alive"] == 30
+    assert report["messages_lost"] > 0
+
+
+def test_the_command_prints_one_json_object_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(
+        "lasts: 30s\ncalm: 30s\nhosts: [{count: 2, cpus: 2, memory: 4GiB}]\n"
+        "frameworks: [{name: a, tasks: [{count: 6, cpus: 1, memory: 1GiB, run_for: 4s}]}]\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        main(["sim", "run", str(file), "--json", "--seed", "5"])
+    assert ended.value.code == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["seed"], report["tasks_launched"], report["frameworks"][0]["finished"]) == (5, 6, 6)
+    pytest.importorskip("matplotlib")
+    with pytest.raises(SystemExit) as ended:
+        main(["sim", "run", str(file), "--plot", str(tmp_path / "out.svg")])
+    assert ended.value.code == 0 and "<svg" in (tmp_path / "out.svg").read_text()
+
+
+def test_a_failure_prints_the_command_that_replays_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text("hosts: [{cpus: 2}]\nframeworks: [{name: a, tasks: [{cpus: 1, run_for: 4s}]}]\n")
+    monkeypatch.setattr(core_tasks, "release", lambda state, task: None)
+    with pytest.raises(SystemExit) as ended:
+        main(["sim", "run", str(file), "--seed", "6"])
+    assert ended.value.code == 1
+    assert f"replay it with: offerer sim run {file} --seed 6" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("[]", "it must be a mapping with at least hosts and frameworks"),
+        ("hosts: [", "not YAML"),
+        ("frameworks: [{name: a}]", "hosts: Field required"),
+        ("hosts: [{cpu: 2}]\nframeworks: [{name: a}]", r"hosts.0.cpu: Extra inputs are not permitted \(it is 2\)"),
+        ("hosts: [{cpus: 2}]\nframeworks: [{name: a}]\nlasts: soon", "lasts: duration: 'soon' is not a time"),
+        ("hosts: [{cpus: 2}]\nframeworks: [{name: a}]\nnetwork: {loss: 1}", "network.loss: Input should be less"),
+        ("hosts: [{cpus: 2}]\nframeworks: [{name: a}]", "frameworks.a: it has no tasks; give tasks, trace or plugin"),
+        ("hosts: [{cpus: 2}]\nframeworks: [{name: a, trace: no.csv}]", "no.csv: No such file"),
+    ],
+)
+def test_a_wrong_scenario_is_explained(tmp_path: Path, text: str, wrong: str) -> None:
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text)
+    with pytest.raises(InvalidInput, match=wrong):
+        Run(load(file), tmp_path)
+
+
+def test_a_trace_gives_arrivals(tmp_path: Path) -> None:
+    file = tmp_path / "trace.csv"
+    file.write_text("submit_time,duration,cpu,memory,instances_num\n7,2.5,0.5,0.01,3\n")
+    assert list(read_trace(file, 10 << 30)) == [
+        Arrival(START + 7 * SECOND, 3, Resources.of(cpus=0.5, memory="128MiB"), 2_500_000)
+    ]
+    file.write_text("submit_time,duration,cpu,memory,instances_num\n7,long,0.5,0.01,3\n")
+    with pytest.raises(InvalidInput, match="line 2"):
+        list(read_trace(file, 1 << 30))
+
+
+def test_scenarios_have_every_field_described() -> None:
+    text = (ROOT / "docs" / "SIMULATOR.md").read_text()
+    for name in Scenario.model_fields:
+        assert f"`{name}`" in text, f"docs/SIMULATOR.md does not describe {name}"
+    assert yaml.safe_load((ROOT / "examples" / "outages.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("text", "time"), [("30s", 30_000_000), ("1h30m", 5_400_000_000), ("250ms", 250_000), (2, 2_000_000)]
+)
+def test_times(text: str | int, time: int) -> None:
+    assert duration(text) == time
+
+
+@pytest.mark.parametrize("text", ["", "30", "s", "3 weeks", "-1s", True])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a time"):
+        duration(text)
