@@ -93,13 +93,23 @@ class Session:
         return state
 
     def logs(
-        self, framework: str, task_id: str, *, follow: bool = False, tail: int | None = None, timestamps: bool = False
+        self,
+        framework: str,
+        task_id: str,
+        *,
+        host_id: str = "",
+        follow: bool = False,
+        tail: int | None = None,
+        timestamps: bool = False,
     ) -> Iterator[tuple[bool, bytes]]:
-        """The output of a task as ``(is_stderr, bytes)`` chunks; without end where `follow` and the task runs."""
+        """The output of a task as ``(is_stderr, bytes)`` chunks; without end where `follow` and the task runs.
+
+        `host_id` says where a task ran that ended so long ago that the master no longer knows it.
+        """
         from offerer.wire import codec
 
         request = codec.operator.TaskLogsRequest(
-            task=codec.operator.TaskRequest(framework_id=framework, task_id=task_id),
+            task=codec.operator.TaskRequest(framework_id=framework, task_id=task_id, host_id=host_id),
             options=codec.executor.LogsRequest(follow=follow, tail=tail, timestamps=timestamps),
         )
         with self.rpc_errors():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import grpc.aio
@@ -125,16 +125,17 @@ class Watch:
         self._timing = timing
         self._streams: dict[Stream, None] = {}
 
-    def stream(self, context: Context) -> Stream:
-        """A stream to be checked until `remove`. With many peers heartbeats get rarer: 250 a second in all."""
+    async def serve(self, context: Context, serve: Callable[[Stream], Awaitable[None]]) -> None:
+        """Serve a stream, checking it meanwhile. With many peers heartbeats get rarer: 250 a second in all."""
         heartbeat = max(self._timing.heartbeat, len(self._streams) * SECOND // 250)
         stream = Stream(context, heartbeat, max(self._timing.unreachable_after, heartbeat))
         self._streams[stream] = None
-        return stream
-
-    def remove(self, stream: Stream) -> None:
-        """It has ended."""
-        self._streams.pop(stream, None)
+        try:
+            await serve(stream)
+        except OffererError as error:
+            await abort(context, error)
+        finally:
+            del self._streams[stream]
 
     async def run(self) -> None:
         """Check, for ever. After a time in which this process itself did not get to run, silence is nobody's fault."""
@@ -162,13 +163,7 @@ class ExecutorStreams(codec.ExecutorsServicer):
 
     async def Connect(self, _requests: object, context: Context) -> None:
         """One executor, from its registration to its leaving."""
-        stream = self._watch.stream(context)
-        try:
-            await self._serve(stream)
-        except OffererError as error:
-            await abort(context, error)
-        finally:
-            self._watch.remove(stream)
+        await self._watch.serve(context, self._serve)
 
     async def Attach(self, _requests: object, context: Context) -> None:
         """Logs and the like of one task."""
@@ -244,13 +239,7 @@ class FrameworkStreams(codec.FrameworksServicer):
 
     async def Connect(self, _requests: object, context: Context) -> None:
         """One framework, from its registration to its leaving."""
-        stream = self._watch.stream(context)
-        try:
-            await self._serve(stream)
-        except OffererError as error:
-            await abort(context, error)
-        finally:
-            self._watch.remove(stream)
+        await self._watch.serve(context, self._serve)
 
     async def _serve(self, stream: Stream) -> None:
         first = await stream.first()
