@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from offerer.core import Cluster, Settings
 from offerer.core import events as e
 from offerer.core import outputs as o
@@ -20,6 +22,8 @@ class SimMaster:
         self.term = 1
         self.hosts: dict[HostId, Stream] = {}
         self.frameworks: dict[FrameworkId, Stream] = {}
+        self.observe: Callable[[Time, e.Event | o.Output], None] | None = None
+        """Called with every event and output, for a journal."""
         self.offers_made = 0
         self.rejected: list[str] = []
         """What peers sent that broke the rules; each was cut off for it."""
@@ -93,9 +97,10 @@ class SimMaster:
 
     def feed(self, event: e.Event) -> None:
         """Something happened."""
-        self._do(self.cluster.handle(self._world.now, event))
-
-    def _do(self, outputs: list[o.Output]) -> None:
+        outputs = self.cluster.handle(self._world.now, event)
+        if self.observe is not None:
+            for happened in (event, *outputs):
+                self.observe(self._world.now, happened)
         for output in outputs:
             self._carry_out(output)
         deadline = self.cluster.next_deadline()
