@@ -6,18 +6,20 @@ checks launches against offers, keeps containers, and reports statuses in order.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from frameworks.coding import orders
+from frameworks.coding import orders, rollout
 from frameworks.coding.names import Target, TaskName, parse_target, parse_task_id
 from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import Push, prepare_push
 from frameworks.coding.state import State
-from frameworks.coding.views import task_rows
+from frameworks.coding.views import task_rows, update_row
 from offerer import (
     DEFAULT_ROLE,
     SECOND,
+    ContainerSpec,
     Decision,
     Decline,
     Demand,
@@ -77,6 +79,15 @@ class SimCluster:
         self.pending: list[TaskStatus] = []
         self.store_works = True
         self.crashes_on_start: Callable[[TaskName], bool] = lambda _: False
+        self.probe_says: Callable[[TaskInfo], bool | None] = lambda _: True
+        """What the probe of a container, where it has one, says right after its start."""
+        self.may_double: set[str] = set()
+        """The jobs that may have a container and its successor at once."""
+        self.heard: dict[TaskId, TaskStatus] = {}
+        """What the framework was told last of each container."""
+        self.asked_to_stop: set[TaskId] = set()
+        self.said: dict[TaskId, bool] = {}
+        """What the probe of each container said last."""
         self.decisions_made = 0
         self._offer_number = 0
         self._boot()
@@ -98,6 +109,32 @@ class SimCluster:
 
     def down(self, *targets: str) -> orders.Answer:
         return self._ordered(orders.down(self.state, self._targets(targets), self.now))
+
+    def pause(self, service: str) -> None:
+        rollout.pause(self.state, service, "me")
+        self._turned()
+
+    def resume(self, service: str) -> None:
+        rollout.resume(self.state, service, self.now)
+        self._turned()
+
+    def promote(self, service: str) -> None:
+        rollout.promote(self.state, service, self.now)
+        self._turned()
+
+    def abort(self, service: str) -> None:
+        rollout.abort(self.state, service, "me", self.now)
+        self._turned()
+
+    def _turned(self) -> None:
+        self.flush()
+        self.carry_out(self.planner.ticked(self.now))
+
+    def rollout(self, service: str) -> dict[str, object]:
+        """What `update --watch` shows of the newest update."""
+        row = update_row(self.state, service, self.now)
+        assert row is not None, f"{service} was never updated"
+        return row
 
     def _ordered(self, answer: orders.Answer) -> orders.Answer:
         self.flush()
@@ -135,6 +172,23 @@ class SimCluster:
         """The container of this task ends by itself."""
         host, task_id = self._find(task)
         self._remove(host, task_id, state, Reason.EXITED, f"exit code {exit_code}", exit_code)
+
+    def probed(self) -> list[str]:
+        """The containers with a probe, on hosts that answer."""
+        return sorted(
+            task_id
+            for host in self.hosts.values()
+            if host.reachable
+            for task_id, task in host.tasks.items()
+            if task_id not in host.stopping and ContainerSpec.from_bytes(task.spec).readiness
+        )
+
+    def probe(self, task: str, healthy: bool) -> None:
+        """The probe of a container, or of a task's newest container, changes its mind."""
+        hosts = [host for host in self.hosts.values() if task in host.tasks]
+        host, task_id = (hosts[0], TaskId(task)) if hosts else self._find(task)
+        self.said[task_id] = healthy
+        self.pending.append(self._status(task_id, TaskState.RUNNING, host)._replace(healthy=healthy))
 
     def lose(self, host_name: str) -> None:
         """The host no longer answers."""
@@ -238,8 +292,13 @@ class SimCluster:
             for task in host.tasks:
                 state = TaskState.KILLING if task in host.stopping else TaskState.RUNNING
                 known.append(self._status(task, state if host.reachable else TaskState.UNREACHABLE, host))
+                if host.reachable and task in self.said:
+                    known[-1] = known[-1]._replace(healthy=self.said[task])
         ids = {status.task_id for status in known}
         believed = {task: host for task, host in self.state.believed().items() if task not in ids}
+        self.heard.clear()
+        self.asked_to_stop.clear()
+        self._hear(known)
         self.carry_out(self.planner.registered(self.now, known))
         for task, host_id in believed.items():
             self._report(task, TaskState.GONE, self.hosts[host_id], Reason.RECONCILIATION)
@@ -247,8 +306,49 @@ class SimCluster:
     def _deliver(self) -> bool:
         pending, self.pending = self.pending, []
         if pending:
+            self._hear(pending)
             self.carry_out(self.planner.statuses(self.now, pending))
         return bool(pending)
+
+    def _hear(self, statuses: Sequence[TaskStatus]) -> None:
+        for status in statuses:
+            known = self.heard.get(status.task_id)
+            if status.healthy is None and known is not None:
+                status = status._replace(healthy=known.healthy)
+            if status.state in (TaskState.RUNNING, TaskState.UNREACHABLE):
+                self.asked_to_stop.discard(status.task_id)
+            self.heard[status.task_id] = status
+
+    def ready(self, job: str) -> set[str]:
+        """The tasks of a job that have a container which can be used, as far as the framework was told."""
+        names = set()
+        for task_id, status in self.heard.items():
+            name, revision, _ = parse_task_id(task_id) or (None, 0, 0)
+            if name is None or str(name.of_job) != job or task_id in self.asked_to_stop:
+                continue
+            plan = self.state.revisions[name.service][revision].plan(name.job, name.task)
+            fit = status.healthy if plan and plan.probed else status.healthy is not False
+            if status.state is TaskState.RUNNING and fit:
+                names.add(name.task)
+        return names
+
+    def _check_floor(self, task_id: TaskId) -> None:
+        """An update stops nothing that its job must keep ready."""
+        name, _, _ = parse_task_id(task_id) or (None, 0, 0)
+        if name is None or self.state.task(name).wanted is None and name.service not in self.state.updates:
+            return
+        job = name.of_job
+        before = self.ready(str(job))
+        self.asked_to_stop.add(task_id)
+        after = self.ready(str(job))
+        strategy, update = self.state.strategy(job), self.state.updates.get(job.service)
+        goals = update.targets if update else {}
+        if name not in goals and self.state.task(name).wanted is None:
+            return  # taken down, by whoever wanted that
+        there = sum(goals.get(task.name, task.wanted) is not None for task in self.state.jobs[job].values())
+        if len(after) < len(before):
+            must_stay = strategy.must_stay(there) if strategy.min_healthy is not None else 0
+            assert len(after) >= must_stay, f"kill {task_id} leaves {len(after)} ready of {must_stay}"
 
     def _finish_stopping(self) -> bool:
         for host in self.hosts.values():
@@ -317,16 +417,23 @@ class SimCluster:
                 self._remove(host, task.task_id, TaskState.FAILED, Reason.EXITED, "exit code 1", 1)
             else:
                 self._report(task.task_id, TaskState.RUNNING, host)
+                says = self.probe_says(task) if ContainerSpec.from_bytes(task.spec).readiness else None
+                if says is not None:
+                    self.said[task.task_id] = says
+                    self.pending[-1] = self.pending[-1]._replace(healthy=says)
 
     def check_no_doubles(self) -> None:
         """No task has two containers, wherever they are."""
-        names = [parsed[0] for task in self.running() if (parsed := parse_task_id(task))]
-        assert len(names) == len(set(names)), f"two containers of one task: {sorted(self.running())}"
+        names = Counter(str(parsed[0]) for task in self.running() if (parsed := parse_task_id(task)))
+        for name, count in names.items():
+            most = 2 if name.rpartition("/")[0] in self.may_double else 1
+            assert count <= most, f"{count} containers of {name}: {sorted(self.running())}"
 
     def _kill(self, task_id: TaskId) -> None:
         for host in self.hosts.values():
             if task_id in host.tasks:
                 self.log.append(f"kill {task_id}")
+                self._check_floor(task_id)
                 if host.reachable and task_id not in host.stopping:
                     self._report(task_id, TaskState.KILLING, host)
                     host.stopping.add(task_id)
@@ -347,9 +454,12 @@ class SimCluster:
         return TaskStatus(task_id, state, HostId(host.name), reason, "", None, self.now)
 
     def _find(self, task: str) -> tuple[SimHost, TaskId]:
-        for host in self.hosts.values():
-            for task_id in host.tasks:
-                parsed = parse_task_id(task_id)
-                if parsed and str(parsed[0]) == task:
-                    return host, task_id
+        found = [
+            (parsed[2], host, task_id)
+            for host in self.hosts.values()
+            for task_id in host.tasks
+            if (parsed := parse_task_id(task_id)) and str(parsed[0]) == task
+        ]
+        if found:
+            return max(found, key=lambda each: each[0])[1:]
         raise AssertionError(f"no container of {task} runs: {self.running()}")

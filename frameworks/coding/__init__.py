@@ -15,7 +15,8 @@ from frameworks.coding.api import Api
 from frameworks.coding.planner import Planner
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import read_revision
-from frameworks.coding.state import TASKS, UPDATES, State
+from frameworks.coding.records import TASKS, UPDATES
+from frameworks.coding.state import State
 from offerer import (
     Change,
     Compacted,

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from frameworks.coding import orders, views
+from frameworks.coding import obstacles, orders, rollout, views
 from frameworks.coding.history import prefix_of, read_entry
 from frameworks.coding.names import Target, did_you_mean, natural, parse_target
 from frameworks.coding.pushes import prepare_push
-from frameworks.coding.state import State, Task
+from frameworks.coding.records import Task
+from frameworks.coding.state import State
 from offerer import Compare, Conflict, Context, InvalidInput, NotFound, Put, Time
 
 Arguments = Mapping[str, object]
@@ -39,6 +40,11 @@ class Api:
             "history": self._history,
             "services": self._services,
             "task": self._task,
+            "rollout": self._rollout,
+            "pause": self._pause,
+            "resume": self._resume,
+            "promote": self._promote,
+            "abort": self._abort,
         }
 
     async def handle(self, method: str, arguments: dict[str, object]) -> dict[str, object]:
@@ -81,6 +87,30 @@ class Api:
         who = _string(arguments, "who")
         return await self._carry_out(orders.update(self._state, self._targets(arguments), who, self._now()))
 
+    async def _pause(self, arguments: Arguments) -> dict[str, object]:
+        service = self._service(arguments)
+        rollout.pause(self._state, service, _string(arguments, "who"))
+        return await self._turned(service)
+
+    async def _resume(self, arguments: Arguments) -> dict[str, object]:
+        service = self._service(arguments)
+        rollout.resume(self._state, service, self._now())
+        return await self._turned(service)
+
+    async def _promote(self, arguments: Arguments) -> dict[str, object]:
+        service = self._service(arguments)
+        rollout.promote(self._state, service, self._now())
+        return await self._turned(service)
+
+    async def _abort(self, arguments: Arguments) -> dict[str, object]:
+        service = self._service(arguments)
+        rollout.abort(self._state, service, _string(arguments, "who"), self._now())
+        return await self._turned(service)
+
+    async def _turned(self, service: str) -> dict[str, object]:
+        await self._save()
+        return {"update": views.update_row(self._state, service, self._now())}
+
     async def _down(self, arguments: Arguments) -> dict[str, object]:
         return await self._carry_out(orders.down(self._state, self._targets(arguments), self._now()))
 
@@ -105,6 +135,12 @@ class Api:
     async def _ps(self, arguments: Arguments) -> dict[str, object]:
         targets = self._targets(arguments, default_all=True)
         return {"tasks": views.task_rows(self._state, targets, self._now()), "now": self._now()}
+
+    async def _rollout(self, arguments: Arguments) -> dict[str, object]:
+        service = self._service(arguments)
+        orders.check_pushed(self._state, Target(service), or_up=True)
+        tasks = views.task_rows(self._state, [Target(service)], self._now())
+        return {"update": views.update_row(self._state, service, self._now()), "tasks": tasks, "now": self._now()}
 
     async def _services(self, arguments: Arguments) -> dict[str, object]:
         newest = [self._state.newest(service) for service in sorted(self._state.revisions)]
@@ -171,7 +207,7 @@ class Api:
         elif last is not None:
             where = {"task_id": last.id, "host": last.host, "host_id": None, "live": False}
         else:
-            raise NotFound(f"no container of {task.name} ran yet: {views.reason(self._state, task, self._now())}")
+            raise NotFound(f"no container of {task.name} ran yet: {obstacles.reason(self._state, task, self._now())}")
         return {"target": str(task.name), "state": views.state_text(task), **where}
 
     # -- arguments --
@@ -190,6 +226,13 @@ class Api:
             for target in targets:
                 orders.check_pushed(self._state, target, or_up=True)
         return targets
+
+    def _service(self, arguments: Arguments) -> str:
+        """The argument `target` where it has to be one service."""
+        (target,) = self._targets(arguments, only_one=True)
+        if target.job:
+            raise InvalidInput(f"target: {target} is part of a service; an update is one of {target.service}")
+        return target.service
 
     def _now(self) -> Time:
         return self._context.now()

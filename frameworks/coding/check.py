@@ -10,7 +10,16 @@ from pydantic import BaseModel, ValidationError
 
 from frameworks.coding.names import did_you_mean
 from frameworks.coding.source import Path, Problem, Source, parse
-from frameworks.coding.spec import JobSpec, PortSpec, ResourceSpec, ServiceFile, TaskSpec
+from frameworks.coding.spec import (
+    JobSpec,
+    PortSpec,
+    ProbeSpec,
+    ResourceSpec,
+    RestartSpec,
+    ServiceFile,
+    TaskSpec,
+    UpdateSpec,
+)
 from offerer import InvalidInput
 
 _CANONICAL_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*[1-9]|\.0)?")
@@ -18,6 +27,9 @@ _MODELS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     (r"", ServiceFile),
     (r"jobs/[^/]+", JobSpec),
     (r"jobs/[^/]+/tasks/[^/]+", TaskSpec),
+    (r"jobs/[^/]+/update", UpdateSpec),
+    (r"jobs/[^/]+/restart", RestartSpec),
+    (r".*/(health|readiness|liveness)", ProbeSpec),
     (r".*/resources", ResourceSpec),
     (r".*/ports/\d+", PortSpec),
 )
@@ -97,7 +109,7 @@ def _string_maps(data: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _problems(error: ValidationError, source: Source) -> Iterator[Problem]:
     for each in error.errors(include_url=False):
-        path: Path = tuple(each["loc"])
+        path: Path = tuple(part for part in each["loc"] if part not in ("<list>", "<map>"))
         if path and path[-1] == "[key]":
             path = path[:-1]
         yield Problem(source.line_of(path), path, _message(each, path))

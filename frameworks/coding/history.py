@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from frameworks.coding.names import Target, parse_task_id
-from frameworks.coding.state import Run, Task
+from frameworks.coding.records import Run, Task
 from offerer import Entry, TaskStatus
 
 PREFIX: Final = "history/"

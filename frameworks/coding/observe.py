@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from frameworks.coding import backoff
 from frameworks.coding.history import entry_of
 from frameworks.coding.names import parse_task_id
-from frameworks.coding.state import Ended, Run, State, Task
+from frameworks.coding.records import Ended, Run, Task
+from frameworks.coding.state import State
+from frameworks.coding.strategy import Restart
 from offerer import Reason, TaskState, TaskStatus, Time
 
 _REASONS: Final = {
@@ -27,11 +28,12 @@ def observe(state: State, status: TaskStatus, now: Time) -> None:
         return
     name, revision, attempt = parsed
     task = state.tasks.get(name)
-    if task is not None and task.run is not None and task.run.id == status.task_id:
+    run = next((run for run in task.containers if run.id == status.task_id), None) if task else None
+    if task is not None and run is not None:
         if status.state.terminal:
-            _end(state, task, task.run, status, now)
+            _end(state, task, run, status, now)
         else:
-            _progress(state, task, task.run, status, now)
+            _progress(state, task, run, status, now)
     elif not status.state.terminal:
         _found(state, state.task(name), revision, attempt, status, now)
     elif task is not None and status.task_id in task.strays:
@@ -45,9 +47,13 @@ def _progress(state: State, task: Task, run: Run, status: TaskStatus, now: Time)
         run.kill_sent = 0  # whoever was to pass it on may have forgotten
     if run.state is not status.state:
         run.since = status.at or now
+    was_ready, known = run.ready, run.healthy
     run.state, run.message = status.state, describe(status)
+    run.healthy = known if status.healthy is None else status.healthy
+    if run.ready and not (was_ready and run.ready_since):
+        run.ready_since = now
     first = status.state is TaskState.RUNNING and not run.started
-    if first or (status.data and not run.container):
+    if first or run.healthy is not known or (status.data and not run.container):
         _read_data(run, status)
         run.started = run.started or (run.since if first else 0)
         state.changed(task)
@@ -60,13 +66,21 @@ def _end(state: State, task: Task, run: Run, status: TaskStatus, now: Time) -> N
     at = status.at or now
     plan = state.plan(task, run.revision)
     state.journal.put(*entry_of(task, run, status._replace(at=at), plan.container.image if plan else ""))
+    if run is not task.run:
+        task.old.remove(run)
+        state.changed(task)
+        return
     task.last = Ended(run.id, status.state.name, run.host, at, describe(status), status.exit_code)
     task.run = None
     if task.wanted == run.revision and not run.kill_sent:
-        if run.started and at - run.started >= backoff.RESET_AFTER:
+        job = state.job(task.name.of_job, run.revision)
+        restart = job.restart if job else Restart()
+        if status.state is TaskState.FINISHED and not restart.always:
+            task.finished = run.revision
+        if run.started and at - run.started >= restart.quiet:
             task.failures = 0
         task.failures += 1
-        task.not_before = (run.started or now) + backoff.delay(task.failures)
+        task.not_before = (run.started or now) + restart.wait(task.failures)
         task.blocked = status.state is TaskState.ERROR
     state.changed(task)
 
@@ -79,8 +93,9 @@ def _found(state: State, task: Task, revision: int, attempt: int, status: TaskSt
         return
     task.attempt = max(task.attempt, attempt)
     task.strays.pop(status.task_id, None)
-    placed = status.at or now
+    placed, plan = status.at or now, state.plan(task, revision)
     task.run = Run(status.task_id, revision, status.host_id, str(status.host_id), "", [], placed, launched=True)
+    task.run.probed = plan is not None and plan.probed
     _progress(state, task, task.run, status, now)
     state.changed(task)
 

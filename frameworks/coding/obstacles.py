@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from frameworks.coding import backoff
 from frameworks.coding.names import JobName
-from frameworks.coding.state import State, Task
+from frameworks.coding.records import Run, Task
+from frameworks.coding.state import State
 from offerer import TaskState, Time
+
+_WORDS: Final = {"started": "running", "healthy": "ready", "finished": "finished"}
 
 
 def obstacle(state: State, task: Task, now: Time) -> str | None:
@@ -19,35 +24,117 @@ def obstacle(state: State, task: Task, now: Time) -> str | None:
     if task.not_before > now:
         return backoff.waiting_text(task.not_before, task.failures, now)
     if task.gated:
+        conditions = state.conditions(task.name.of_job)
         for job in state.graph.depends_on(task.name.of_job):
-            missing = _not_running(state, job)
+            missing = _not_yet(state, job, conditions.get(job, "healthy"))
             if missing:
                 return missing
     return None
 
 
-def may_stop(state: State, task: Task) -> bool:
-    """Whether a task to be stopped may stop now: those being stopped too that depend on it go first.
-
-    A dependant on a host that does not answer is not waited for.
-    """
-    if task.wanted is not None:  # to be replaced, not taken down
-        return True
-    return not any(
-        other.wanted is None
-        and other.run is not None
-        and other.run.launched
-        and other.run.state is not TaskState.UNREACHABLE
-        for job in state.graph.all_dependants(task.name.of_job)
-        for other in state.jobs.get(job, {}).values()
-    )
-
-
-def _not_running(state: State, job: JobName) -> str | None:
+def _not_yet(state: State, job: JobName, condition: str) -> str | None:
     if job.service not in state.revisions:
         return f"waits for {job}: service {job.service} is not pushed"
     wanted = [task for task in state.jobs.get(job, {}).values() if task.wanted is not None]
     if not wanted:
         return f"waits for {job}, which is not up"
-    running = sum(task.running for task in wanted)
-    return None if running == len(wanted) else f"waits for {job} ({running} of {len(wanted)} running)"
+    there = sum(
+        task.wanted == task.finished
+        or (condition == "started" and task.running)
+        or (condition == "healthy" and task.ready)
+        for task in wanted
+    )
+    return None if there == len(wanted) else f"waits for {job} ({there} of {len(wanted)} {_WORDS[condition]})"
+
+
+# -- stopping -------------------------------------------------------------------------------------------------
+
+
+def to_stop(state: State, task: Task, run: Run, now: Time) -> bool:
+    """Whether a container is to leave, and may now."""
+    if task.wanted is None:
+        return not _needed(state, task)
+    if run is task.run:
+        return task.wanted != run.revision and _can_be_spared(state, task, run)
+    at = steady_at(state, task)  # one on its way out makes way once its successor can be relied on
+    return not run.ready or at is not None and at <= now
+
+
+def steady_at(state: State, task: Task) -> Time | None:
+    """From when on the task counts as arrived at what is wanted, if its container stays ready; None: it is not."""
+    run = task.run
+    if run is None or not run.ready or run.revision != task.wanted:
+        return None
+    return run.ready_since + state.strategy(task.name.of_job).healthy_for
+
+
+def spare(state: State, job: JobName) -> int:
+    """How many ready tasks of a job may go missing for an update."""
+    update = state.updates.get(job.service)
+    goals = update.targets if update else {}
+    tasks = state.jobs.get(job, {}).values()
+    there = sum(goals.get(task.name, task.wanted) is not None for task in tasks)
+    return sum(task.ready for task in tasks) - state.strategy(job).must_stay(there)
+
+
+def _can_be_spared(state: State, task: Task, run: Run) -> bool:
+    """Whether the job can do without this container, which something newer is to replace."""
+    others = any(other.ready for other in task.containers if other is not run)
+    return not run.ready or others or spare(state, task.name.of_job) > 0
+
+
+def _needed(state: State, task: Task) -> bool:
+    """Whether a task to be taken down has to wait: those being taken down too that depend on it go first.
+
+    A dependant on a host that does not answer is not waited for.
+    """
+    return any(
+        other.wanted is None
+        and any(run.launched and run.state is not TaskState.UNREACHABLE for run in other.containers)
+        for job in state.graph.all_dependants(task.name.of_job)
+        for other in state.jobs.get(job, {}).values()
+    )
+
+
+# -- in words -------------------------------------------------------------------------------------------------
+
+
+def reason(state: State, task: Task, now: Time) -> str:
+    """Why a task is not as wanted; empty where it is."""
+    if task.settled:
+        return f"finished: {ended_text(task)}" if task.run is None and task.wanted is not None else ""
+    run = task.run
+    if run is None:
+        if task.wanted is None or task.wanted == task.finished:
+            return "stops"
+        why = obstacle(state, task, now) or task.shortage or "waits for an offer"
+        ended = task.last is not None and task.failures
+        return _beside(task, f"{ended_text(task)}; {why}" if ended else why)
+    if not run.launched:
+        return _beside(task, f"is being placed on {run.host}")
+    if task.wanted != run.revision:
+        what = "stops" if task.wanted is None else f"makes way for r{task.wanted}"
+        if run.kill_sent or to_stop(state, task, run, now):
+            return what
+        if task.wanted is None:
+            return f"{what} after what depends on it"
+        return f"{what} when enough others of {task.name.of_job} are ready"
+    if run.state is TaskState.UNREACHABLE:
+        return _beside(task, run.message or f"host {run.host} does not answer")
+    if run.running and not run.ready:
+        return _beside(task, f"not ready: {run.message}" if run.message else "not ready yet")
+    return _beside(task, run.message)
+
+
+def _beside(task: Task, why: str) -> str:
+    """The same, with what it takes the place of."""
+    if not task.old:
+        return why
+    replaces = f"replaces {task.old[0].id} on {task.old[0].host}"
+    return f"{replaces}; {why}" if why else replaces
+
+
+def ended_text(task: Task) -> str:
+    """How its last container ended."""
+    last = task.last
+    return f"{last.state}: {last.message}" if last and last.message else last.state if last else ""

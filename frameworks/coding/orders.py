@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from frameworks.coding.names import JobName, Target, TaskName, did_you_mean, natural
 from frameworks.coding.rollout import cancel, put_update
-from frameworks.coding.state import State, Task
+from frameworks.coding.records import Task
+from frameworks.coding.state import State
 from offerer import Conflict, NotFound, Time
 
 

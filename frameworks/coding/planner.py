@@ -12,11 +12,12 @@ from typing import Final
 
 from frameworks.coding.names import JobName, TaskName
 from frameworks.coding.observe import observe
-from frameworks.coding.obstacles import may_stop, obstacle
+from frameworks.coding.obstacles import obstacle, steady_at, to_stop
 from frameworks.coding.placement import Host, Level, choose_ports, shortage
 from frameworks.coding.plans import TaskPlan, task_to_launch
+from frameworks.coding.records import Run, Task
 from frameworks.coding.rollout import advance_updates
-from frameworks.coding.state import Run, State, Task
+from frameworks.coding.state import State
 from offerer import (
     DEFAULT_REFUSE_FOR,
     SECOND,
@@ -71,8 +72,10 @@ class Planner:
         for name in self._state.unsettled:
             task = self._state.tasks[name]
             task.strays = dict.fromkeys(task.strays, 0)
-            if task.run is not None:
-                task.run.kill_sent = 0
+            for run in task.containers:
+                run.kill_sent = 0
+        for update in self._state.updates.values():
+            update.progressed = now  # nothing could arrive while nobody looked
         for status in tasks:
             observe(self._state, status, now)
         self._stated, self._looking, self._look_at = _EVERYTHING, True, 0
@@ -123,19 +126,18 @@ class Planner:
         Places are given only when offers have just come (`choosing`): those still in hand wait for the store, and
         are of few hosts. Whoever turns up meanwhile asks for offers of all that may do, to choose well among them.
         """
-        advance_updates(self._state, now)
+        wakes = advance_updates(self._state, now)
         kills: list[Decision] = []
         waiting: list[Task] = []
-        wakes: list[Time] = []
         for name in list(self._state.unsettled):
             task = self._state.tasks[name]
             kills += self._stop_strays(task, now, wakes)
-            if task.run is not None and not task.run.launched:
-                if task.run.revision != task.wanted:
-                    self._drop_place(task)
-            elif task.run is not None:
-                kills += self._stop(task, task.run, now, wakes)
-            if task.run is None and task.wanted is not None:
+            if task.run is not None and not task.run.launched and task.run.revision != task.wanted:
+                self._drop_place(task)
+            self._state.sort_containers(task)
+            for run in list(task.containers):
+                kills += self._stop(task, run, now, wakes)
+            if task.run is None and task.wanted not in (None, task.finished):
                 if obstacle(self._state, task, now) is None:
                     waiting.append(task)
                 elif task.not_before > now:
@@ -150,7 +152,9 @@ class Planner:
 
     def _stop(self, task: Task, run: Run, now: Time, wakes: list[Time]) -> list[Decision]:
         """Stop a container that is not what is wanted, once that is safe in the store."""
-        if task.wanted == run.revision or not self._state.saved(task) or not may_stop(self._state, task):
+        if run is not task.run and (steady := steady_at(self._state, task)) is not None and steady > now:
+            wakes.append(steady)
+        if not run.launched or not to_stop(self._state, task, run, now) or not self._state.saved(task):
             return []
         if run.kill_sent:
             if run.state in (TaskState.KILLING, TaskState.UNREACHABLE):
@@ -200,6 +204,7 @@ class Planner:
         task_id = task.name.launch(task.wanted or 0, task.attempt)
         ports = choose_ports(plan, task_id, host)
         task.run = Run(task_id, task.wanted or 0, host.id, host.name, host.address, ports, now, since=now)
+        task.run.probed = plan.probed
         task.gated, task.shortage = False, ""
         self._state.changed(task)
         return plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
@@ -229,9 +234,10 @@ class Planner:
         held = {host.id for host in self._host_of.values()}
         used: dict[HostId, list[Resources]] = {}
         for task in self._state.tasks.values():
-            if task.run is not None and task.run.host_id in held:
-                plan = self._state.plan(task, task.run.revision)
-                used.setdefault(task.run.host_id, []).append(plan.resources if plan else Resources())
+            for run in task.containers:
+                if run.host_id in held:
+                    plan = self._state.plan(task, run.revision)
+                    used.setdefault(run.host_id, []).append(plan.resources if plan else Resources())
         return {
             host: Resources(sum(each.cpus for each in all_), sum(each.memory for each in all_))
             for host, all_ in used.items()
@@ -239,7 +245,7 @@ class Planner:
 
     def _places(self, job: JobName) -> Counter[HostId]:
         """How many containers of a job are on each host."""
-        return Counter(task.run.host_id for task in self._state.jobs[job].values() if task.run is not None)
+        return Counter(run.host_id for task in self._state.jobs[job].values() for run in task.containers)
 
     # -- answering --
 

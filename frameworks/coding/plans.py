@@ -10,13 +10,15 @@ from frameworks.coding.names import JobName, TaskName
 from frameworks.coding.spec import (
     JobSpec,
     PortSpec,
+    ProbeSpec,
     ResourceSpec,
     ServiceFile,
     Settings,
     parse_constraint,
     parse_duration,
 )
-from offerer import Constraint, ContainerSpec, Mount, PortMapping, Resources, TaskId, TaskInfo
+from frameworks.coding.strategy import DEFAULT, Restart, Strategy
+from offerer import Constraint, ContainerSpec, Mount, PortMapping, Probe, Resources, TaskId, TaskInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,13 @@ class TaskPlan:
     ports: tuple[PortSpec, ...]
     constraints: tuple[Constraint, ...]
     container: ContainerSpec
+    readiness: ProbeSpec | None = None
+    liveness: ProbeSpec | None = None
+
+    @property
+    def probed(self) -> bool:
+        """Whether a probe tells when it can be used."""
+        return self.readiness is not None or self.liveness is not None
 
     @property
     def free_ports(self) -> int:
@@ -44,11 +53,19 @@ class TaskPlan:
 
 
 class JobPlan(NamedTuple):
-    """One job: what must run before it is brought up, and its tasks by name, in order."""
+    """One job: what must be before it is brought up, its tasks by name, in order, and how they are replaced."""
 
     name: JobName
-    depends_on: tuple[JobName, ...]
+    conditions: Mapping[JobName, str]
+    """What each job that it depends on must be: ``started``, ``healthy`` or ``finished``."""
     tasks: Mapping[str, TaskPlan]
+    strategy: Strategy
+    restart: Restart
+
+    @property
+    def depends_on(self) -> tuple[JobName, ...]:
+        """The jobs that it depends on, in order."""
+        return tuple(self.conditions)
 
 
 def plan_service(service: ServiceFile) -> dict[str, JobPlan]:
@@ -62,10 +79,16 @@ def _plan_job(service: str, name: str, job: JobSpec) -> JobPlan:
         own = job.tasks
     else:
         own = dict.fromkeys([str(number) for number in range(1, (job.replicas or 1) + 1)], Settings())
-    depends_on = tuple(JobName(*each.split("/")) if "/" in each else JobName(service, each) for each in job.depends_on)
+    depends_on = job.depends_on if isinstance(job.depends_on, dict) else dict.fromkeys(job.depends_on, "healthy")
+    conditions = {
+        JobName(*each.split("/")) if "/" in each else JobName(service, each): str(condition)
+        for each, condition in depends_on.items()
+    }
     shared: dict[int, TaskPlan] = {}  # replicas have one plan between them
     tasks = {task: shared.setdefault(id(settings), _plan_task(job, settings)) for task, settings in own.items()}
-    return JobPlan(JobName(service, name), depends_on, tasks)
+    strategy = job.update.strategy if job.update else DEFAULT
+    restart = job.restart.policy if job.restart else Restart()
+    return JobPlan(JobName(service, name), conditions, tasks, strategy, restart)
 
 
 def _plan_task(job: JobSpec, own: Settings) -> TaskPlan:
@@ -80,7 +103,9 @@ def _plan_task(job: JobSpec, own: Settings) -> TaskPlan:
         given["host"], given["hosts"] = own.host, own.hosts
     ports = tuple(given.get("ports", ()))
     resources = _resources(given.get("resources") or ResourceSpec(), ports)
-    return TaskPlan(resources, ports, _constraints(given), _container(given))
+    both = given.get("health")
+    readiness, liveness = given.get("readiness") or both, given.get("liveness") or both
+    return TaskPlan(resources, ports, _constraints(given), _container(given), readiness, liveness)
 
 
 def _resources(spec: ResourceSpec, ports: Sequence[PortSpec]) -> Resources:
@@ -130,6 +155,28 @@ def task_to_launch(name: TaskName, task_id: TaskId, plan: TaskPlan, ports: Seque
         ports=tuple(ports),
         env={"OFFERER_TASK": str(name), **plan.container.env},
         labels={**plan.container.labels, "offerer.service": name.service, "offerer.group": str(name.of_job)},
+        readiness=_probe(plan.readiness, ports),
+        liveness=_probe(plan.liveness, ports),
     )
     resources = plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
     return TaskInfo(task_id, resources, container.to_bytes())
+
+
+def _probe(spec: ProbeSpec | None, ports: Sequence[PortMapping]) -> Probe | None:
+    if spec is None:
+        return None
+    asks, number = spec.asks, 0
+    if isinstance(asks, int):
+        number = asks
+    elif not spec.command:
+        number = next(port.container for port in ports if asks in (None, port.name))
+    return Probe(
+        http=spec.http or "",
+        port=number,
+        command=tuple(spec.command or ()),
+        interval=parse_duration(spec.interval),
+        timeout=parse_duration(spec.timeout),
+        failures=spec.failures,
+        successes=spec.successes,
+        grace=parse_duration(spec.grace),
+    )

@@ -1,52 +1,191 @@
-"""Updates under way: one task of a service at a time is moved to its new revision, and the next when it runs.
+"""Updates under way: which task is moved to its new revision next, and what happens when one does not arrive.
 
-Pure, and durable by its shape: the update's entry says where each task is to go, each task's own record how far it is.
+Pure, and durable by its shape: the update's entry says where each task is to go and where it came from, each task's
+own record how far it is. Jobs go one after another in the order of their dependencies; within a job its strategy rules.
 """
 
 from __future__ import annotations
 
-from frameworks.coding.names import TaskName, natural
-from frameworks.coding.state import UPDATES, State, Task, Update
-from offerer import Time
+from typing import Final
+
+from frameworks.coding.names import JobName, TaskName, natural
+from frameworks.coding.obstacles import reason, spare, steady_at
+from frameworks.coding.records import UPDATES, Task, Update
+from frameworks.coding.state import State
+from offerer import SECOND, Conflict, NotFound, Time
+
+CANARIES: Final = "canary"
+"""What `Update.paused` begins with while canaries run; any other pause ends with `resume`."""
 
 
-def advance_updates(state: State, now: Time) -> None:
-    """Set the next task going in each service whose last one has arrived; drop updates that are through."""
+def advance_updates(state: State, now: Time) -> list[Time]:
+    """Set going what may go in each service; end updates that are through. Returns when to look again."""
+    wakes: list[Time] = []
     for service, update in list(state.updates.items()):
-        left = remaining(state, update)
-        while left and moving(state, update) is None:
-            task = min(left, key=lambda each: _order(state, each))
-            state.want(task, update.targets[task.name], now)
-            left = remaining(state, update)
-        if not left:
-            del state.updates[service]
-            state.journal.delete(UPDATES + service)
+        while True:
+            left = remaining(state, update, now)
+            _note_progress(state, service, update, len(update.targets) - len(left), now)
+            waited_for = [task for task in left if task.name not in update.given_up]
+            if not waited_for:
+                _end(state, service, update, left)
+                break
+            wakes += [at for task in waited_for if (at := steady_at(state, task)) is not None and at > now]
+            if update.paused:
+                break
+            job = min((task.name.of_job for task in waited_for), key=lambda job: (_depth(state, job), job))
+            if not _set_going(state, service, update, [t for t in waited_for if t.name.of_job == job], now):
+                if not update.paused:
+                    wakes += _check_deadline(state, service, update, waited_for, now)
+                break
+    return wakes
 
 
-def remaining(state: State, update: Update) -> list[Task]:
-    """The tasks that have not arrived: not set going yet, or not yet running at their new revision."""
+def _set_going(state: State, service: str, update: Update, left: list[Task], now: Time) -> bool:
+    """Set the next tasks of one job going, as its strategy allows. False where none was."""
+    job = left[0].name.of_job
+    strategy = state.strategy(job)
+    flying = [task for task in left if under_way(task, update)]
+    canaries = strategy.canary if not update.back and job.job not in update.promoted else 0
+    tasks = [state.task(name) for name in update.targets if name.of_job == job]
+    changed = [task for task in tasks if _is_new(state, update, task)]
+    moved = sum(under_way(task, update) for task in changed)
+    if canaries and canaries <= moved < len(changed):
+        _wait_for_promotion(state, service, update, job, flying, moved)
+        return False
+    slots = strategy.at_once - len(flying)
+    if canaries:
+        slots = min(slots, canaries - moved)
+    doomed = sum(task.ready and task.run is not None and task.run.revision != task.wanted for task in flying)
+    may_lose = spare(state, job) - doomed
+    set_going = False
+    waiting = [task for task in left if not under_way(task, update)]
+    for task in sorted(waiting, key=lambda each: (each.ready, natural(each.name))):
+        goal = update.targets[task.name]
+        loses = _loses(state, task, goal)
+        if slots <= 0:
+            break
+        if loses and not (strategy.start_first and goal is not None):
+            if may_lose <= 0:
+                continue
+            may_lose -= 1
+        state.want(task, goal, now)
+        slots -= 1
+        set_going = True
+    return set_going
+
+
+def _loses(state: State, task: Task, goal: int | None) -> bool:
+    """Whether a ready container has to go for this move, and the task has no other."""
+    if goal is None:
+        return task.ready
+    run = task.run
+    return run is not None and run.ready and not task.old and not state.same(task, run.revision, goal)
+
+
+def _is_new(state: State, update: Update, task: Task) -> bool:
+    """Whether the update brings something new to this task, rather than a number."""
+    goal = update.targets[task.name]
+    return goal is not None and not state.same(task, update.origins.get(task.name), goal)
+
+
+def _wait_for_promotion(
+    state: State, service: str, update: Update, job: JobName, flying: list[Task], canaries: int
+) -> None:
+    if flying:
+        return
+    what = "1 task runs" if canaries == 1 else f"{canaries} tasks run"
+    update.paused = f"{CANARIES}: {what} the new revision of {job}; go on with promote, or go back with abort"
+    put(state, service, update)
+
+
+def _note_progress(state: State, service: str, update: Update, arrived: int, now: Time) -> None:
+    if arrived > update.arrived:
+        update.arrived, update.progressed = arrived, now
+        put(state, service, update)
+
+
+def _check_deadline(state: State, service: str, update: Update, left: list[Task], now: Time) -> list[Time]:
+    """What to do where nothing has arrived for too long."""
+    flying = [task for task in left if under_way(task, update)]
+    first = (flying or left)[0]
+    strategy = state.strategy(first.name.of_job)
+    due = update.progressed + strategy.deadline
+    if now < due:
+        return [due]
+    limit = f"{strategy.deadline // SECOND} s"
+    if flying:
+        why = f"{first.name} did not come up within {limit}: {reason(state, first, now) or 'it does not stay ready'}"
+    else:
+        why = f"{first.name} could not be replaced within {limit}: too few tasks of {first.name.of_job} are ready"
+    if strategy.on_failure == "rollback" and not update.back:
+        turn_back(state, service, update, why, now)
+    elif strategy.on_failure == "continue" and flying and not update.back:
+        update.given_up |= {task.name for task in flying}
+        update.why, update.progressed = why, now
+        put(state, service, update)
+    else:
+        update.paused = why
+        put(state, service, update)
+    return [now]
+
+
+def turn_back(state: State, service: str, update: Update, why: str, now: Time) -> None:
+    """Take what was moved back to where it came from, by the same strategy."""
+    moved = {name: at for name, at in update.origins.items() if state.task(name).wanted != at}
+    update.targets, update.back, update.why, update.paused = moved, True, why, ""
+    update.given_up, update.progressed, update.arrived = set(), now, 0
+    put(state, service, update)
+
+
+def _end(state: State, service: str, update: Update, left: list[Task]) -> None:
+    update.outcome = "rolled back" if update.back else "failed" if left else "done"
+    update.paused = ""
+    del state.updates[service]
+    state.ended_updates[service] = update
+    put(state, service, update)
+
+
+def remaining(state: State, update: Update, now: Time) -> list[Task]:
+    """The tasks that have not arrived: not set going yet, or not yet ready for long enough at their new revision."""
     tasks = (state.task(name) for name in update.targets)
-    return [task for task in tasks if not _arrived(task, update)]
+    return [task for task in tasks if not _arrived(state, task, update, now)]
 
 
-def moving(state: State, update: Update) -> Task | None:
-    """The task that is on its way now."""
-    for task in remaining(state, update):
-        if task.wanted == update.targets[task.name]:
-            return task
-    return None
+def under_way(task: Task, update: Update) -> bool:
+    """Whether a task that has not arrived was set going."""
+    return task.wanted == update.targets[task.name]
 
 
-def _arrived(task: Task, update: Update) -> bool:
-    return task.wanted == update.targets[task.name] and task.settled
+def _arrived(state: State, task: Task, update: Update, now: Time) -> bool:
+    if not under_way(task, update) or not task.settled:
+        return False
+    if task.run is None or not _is_new(state, update, task):
+        return True
+    at = steady_at(state, task)
+    return at is not None and at <= now
+
+
+def put(state: State, service: str, update: Update) -> None:
+    """Have the update written."""
+    state.journal.put(UPDATES + service, update.to_bytes())
 
 
 def put_update(state: State, service: str, targets: dict[TaskName, int | None], who: str, now: Time) -> None:
-    """Add these targets to the service's update; a later one takes the place of an earlier one of the same task."""
+    """Add these targets to the service's update; a later one takes the place of an earlier one of the same task.
+
+    What it goes back to is what was before the earlier update, since that never was complete.
+    """
     earlier = state.updates.get(service)
-    update = Update({**(earlier.targets if earlier else {}), **targets}, who, now)
+    before = {name: state.task(name).wanted for name in targets}
+    update = Update(
+        {**(earlier.targets if earlier else {}), **targets},
+        {**before, **(earlier.origins if earlier else {})},
+        who,
+        now,
+        progressed=now,
+    )
     state.updates[service] = update
-    state.journal.put(UPDATES + service, update.to_bytes())
+    put(state, service, update)
 
 
 def cancel(state: State, tasks: list[Task]) -> None:
@@ -57,10 +196,63 @@ def cancel(state: State, tasks: list[Task]) -> None:
             continue
         for task in tasks:
             update.targets.pop(task.name, None)
-        state.journal.put(UPDATES + service, update.to_bytes())
+            update.origins.pop(task.name, None)
+        put(state, service, update)
 
 
-def _order(state: State, task: Task) -> tuple[bool, int, tuple[tuple[int, str], ...]]:
-    """Those that do not run first, since moving them costs nothing; then by dependency, then by name."""
-    depth = len(state.graph.all_dependencies([task.name.of_job]))
-    return (task.running, depth, natural(task.name))
+# -- what an operator says of an update -----------------------------------------------------------------------
+
+
+def pause(state: State, service: str, who: str) -> None:
+    """Set nothing further going. What is on its way goes on."""
+    update = _under_way_in(state, service)
+    if not update.paused or update.paused.startswith(CANARIES):
+        update.paused = f"paused by {who or 'an operator'}"
+        put(state, service, update)
+
+
+def resume(state: State, service: str, now: Time) -> None:
+    """Go on, with patience anew."""
+    update = _under_way_in(state, service)
+    if not update.paused:
+        raise Conflict(f"the update of {service} is not paused")
+    if update.paused.startswith(CANARIES):
+        raise Conflict(f"the update of {service} waits with its canaries; go on with: offerer promote {service}")
+    update.paused, update.progressed = "", now
+    put(state, service, update)
+
+
+def promote(state: State, service: str, now: Time) -> None:
+    """The canaries are good: move the rest of their job."""
+    update = _under_way_in(state, service)
+    if not update.paused.startswith(CANARIES):
+        raise Conflict(f"the update of {service} does not wait with canaries: {update.paused or 'it goes on'}")
+    left = remaining(state, update, now)
+    job = min((task.name.of_job for task in left), key=lambda job: (_depth(state, job), job), default=None)
+    if job:
+        update.promoted.add(job.job)
+    update.paused, update.progressed = "", now
+    put(state, service, update)
+
+
+def abort(state: State, service: str, who: str, now: Time) -> None:
+    """Take everything back to where it was."""
+    update = _under_way_in(state, service)
+    if update.back and not update.paused:
+        raise Conflict(f"the update of {service} is going back already: {update.why}")
+    turn_back(state, service, update, update.why or f"aborted by {who or 'an operator'}", now)
+
+
+def _under_way_in(state: State, service: str) -> Update:
+    update = state.updates.get(service)
+    if update is None:
+        if service not in state.revisions:
+            raise NotFound(f"there is no service {service!r}")
+        ended = state.ended_updates.get(service)
+        last = f"; the last one is {ended.outcome}" if ended else ""
+        raise Conflict(f"no update of {service} is under way{last}")
+    return update
+
+
+def _depth(state: State, job: JobName) -> int:
+    return len(state.graph.all_dependencies([job]))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, model_validator
 
 from frameworks.coding.names import NAME_RULE, is_label
+from frameworks.coding.strategy import Restart, Strategy
 from offerer import SECOND, Constraint, InvalidInput, Resources, Time
 
 MAX_REPLICAS: Final = 1000
@@ -84,6 +85,32 @@ def parse_duration(text: str) -> Time:
     match = _DURATION.fullmatch(text)
     hours, minutes, seconds = match.groups(default="0") if match else ("0", "0", "0")
     return (int(hours) * 3600 + int(minutes) * 60) * SECOND + round(float(seconds) * SECOND)
+
+
+def _url_path(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"/[!-~]*", value):
+        raise ValueError(f"{_shown(value)} is not a path such as /healthz")
+    return value
+
+
+def _port_or_name(value: object) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 65535:
+        return value
+    if not isinstance(value, str) or not is_label(value):
+        raise ValueError(f"{_shown(value)} is neither a port from 1 to 65535 nor the name of one")
+    return value
+
+
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{_shown(value)} is not a share from 0 to 1; write for example 0.75 for three of four tasks")
+    return float(value)
+
+
+def _factor(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 100:
+        raise ValueError(f"{_shown(value)} is not a factor from 1 to 100; write for example 2")
+    return float(value)
 
 
 def _volume(value: object) -> str:
@@ -176,6 +203,8 @@ Argument = Annotated[str, PlainValidator(_argument)]
 Labels = Annotated[dict[str, str], PlainValidator(_labels)]
 Environment = Annotated[dict[str, str], PlainValidator(_environment)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+PortOrName = Annotated[int | str, PlainValidator(_port_or_name)]
+Duration = Annotated[str, PlainValidator(_duration)]
 
 
 # -- the model ------------------------------------------------------------------------------------------------
@@ -203,6 +232,33 @@ class ResourceSpec(_Part):
     gpus: Annotated[int, Field(ge=0, le=10_000)] = 0
 
 
+class ProbeSpec(_Part):
+    """A question to the running container; `port` is a number in the container or the name of one of its ports."""
+
+    http: Annotated[str, PlainValidator(_url_path)] | None = None
+    tcp: PortOrName | None = None
+    command: Annotated[list[Argument], Field(min_length=1)] | None = None
+    port: PortOrName | None = None
+    interval: Duration = "5s"
+    timeout: Duration = "2s"
+    failures: Annotated[int, Field(ge=1)] = 3
+    successes: Annotated[int, Field(ge=1)] = 1
+    grace: Duration = "10s"
+
+    @model_validator(mode="after")
+    def _one_question(self) -> ProbeSpec:
+        if sum(each is not None for each in (self.http, self.tcp, self.command)) != 1:
+            raise ValueError("give one of http: /path, tcp: port and command: [program, argument]")
+        if self.port is not None and self.http is None:
+            raise ValueError("port goes with http; write tcp: port alone")
+        return self
+
+    @property
+    def asks(self) -> int | str | None:
+        """The port it asks at, as it is written; None where none is."""
+        return self.tcp if self.tcp is not None else self.port
+
+
 class Settings(_Part):
     """How a task runs and where. The job's settings hold for all its tasks; each task may have its own."""
 
@@ -212,6 +268,9 @@ class Settings(_Part):
     resources: ResourceSpec | None = None
     ports: list[PortSpec] | None = None
     volumes: list[Annotated[str, PlainValidator(_volume)]] | None = None
+    health: ProbeSpec | None = None
+    readiness: ProbeSpec | None = None
+    liveness: ProbeSpec | None = None
     host: Text | None = None
     hosts: Annotated[list[Text], Field(min_length=1)] | None = None
     constraints: list[Annotated[str, PlainValidator(_condition)]] | None = None
@@ -220,7 +279,7 @@ class Settings(_Part):
     user: Text | None = None
     pull: Literal["missing", "always", "never"] | None = None
     stop_signal: Annotated[str, PlainValidator(_signal)] | None = None
-    stop_grace: Annotated[str, PlainValidator(_duration)] | None = None
+    stop_grace: Duration | None = None
 
     @model_validator(mode="after")
     def _one_way_to_name_hosts(self) -> Settings:
@@ -233,12 +292,60 @@ class TaskSpec(Settings):
     """What one named task has of its own; `env` and `labels` are added to the job's, anything else replaces it."""
 
 
+class UpdateSpec(_Part):
+    """How tasks move to a new revision."""
+
+    parallel: Annotated[int, Field(ge=1)] = 1
+    order: Literal["stop-first", "start-first"] = "stop-first"
+    min_healthy: Annotated[float, PlainValidator(_share)] | None = None
+    max_over: Annotated[int, Field(ge=0)] | None = None
+    healthy_for: Duration = "10s"
+    deadline: Duration = "5m"
+    on_failure: Literal["pause", "rollback", "continue"] = "pause"
+    canary: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def strategy(self) -> Strategy:
+        """The same, with what is left out filled in."""
+        start_first = self.order == "start-first"
+        return Strategy(
+            self.parallel, start_first, self.min_healthy,
+            (self.parallel if start_first else 0) if self.max_over is None else self.max_over,
+            parse_duration(self.healthy_for), parse_duration(self.deadline), self.on_failure, self.canary,
+        )  # fmt: skip
+
+
+class RestartSpec(_Part):
+    """When a task that ended is started again, and how soon."""
+
+    on: Literal["always", "failure"] = "always"
+    delay: Duration = "1s"
+    factor: Annotated[float, PlainValidator(_factor)] = 2.0
+    longest: Duration = "5m"
+    quiet: Duration = "10m"
+
+    @property
+    def policy(self) -> Restart:
+        """The same in numbers."""
+        delay, longest, quiet = map(parse_duration, (self.delay, self.longest, self.quiet))
+        return Restart(self.on == "always", delay, self.factor, longest, quiet)
+
+
+Condition = Literal["started", "healthy", "finished"]
+Dependency = Annotated[str, PlainValidator(_dependency)]
+
+
 class JobSpec(Settings):
     """One thing to run: N like tasks (`replicas`), or named tasks each with its own host and settings."""
 
     tasks: Annotated[dict[Name, TaskSpec], Field(min_length=1)] | None = None
     replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
-    depends_on: list[Annotated[str, PlainValidator(_dependency)]] = []
+    depends_on: Annotated[
+        Annotated[list[Dependency], Tag("<list>")] | Annotated[dict[Dependency, Condition], Tag("<map>")],
+        Discriminator(lambda value: "<map>" if isinstance(value, dict) else "<list>"),
+    ] = []
+    update: UpdateSpec | None = None
+    restart: RestartSpec | None = None
 
     @model_validator(mode="after")
     def _one_way_to_name_tasks(self) -> JobSpec:
@@ -248,7 +355,34 @@ class JobSpec(Settings):
         if not self.image and not self.command and (not self.tasks or len(own) < len(self.tasks)):
             raise ValueError("there is neither an image nor a command; add for example image: nginx:1.27")
         for task in (self.tasks or {"": TaskSpec()}).values():
-            _check_ports(task.ports if task.ports is not None else self.ports or [])
+            ports = task.ports if task.ports is not None else self.ports or []
+            _check_ports(ports)
+            for field in ("health", "readiness", "liveness"):
+                _check_probe(field, getattr(task, field) or getattr(self, field), ports)
+        return self
+
+    @model_validator(mode="after")
+    def _updates_get_on(self) -> JobSpec:
+        """A strategy by which no update could ever get on is refused here, not noticed in the middle of one."""
+        if self.update is None:
+            return self
+        count = len(self.tasks) if self.tasks else self.replicas or 1
+        why = self.update.strategy.why_stuck(count)
+        if why:
+            raise ValueError(f"update.{why}")
+        if self.update.order == "start-first":
+            for name, task in (self.tasks or {"": TaskSpec()}).items():
+                ports = task.ports if task.ports is not None else self.ports or []
+                place = task if task.host or task.hosts else self
+                hosts = [place.host] if place.host else place.hosts
+                fixed = next((port.host for port in ports if port.host), None)
+                if fixed and hosts and len(hosts) <= (1 if self.tasks else count):
+                    where = " and ".join(map(str, hosts))
+                    what = f"task {name}" if name else "it"
+                    raise ValueError(
+                        f"update.order: start-first cannot be: {what} takes the fixed host port {fixed} and may run "
+                        f"only on {where}, where the old one has it; write order: stop-first"
+                    )
         return self
 
 
@@ -257,6 +391,17 @@ class ServiceFile(_Part):
 
     service: Name
     jobs: Annotated[dict[Name, JobSpec], Field(min_length=1)]
+
+
+def _check_probe(field: str, probe: ProbeSpec | None, ports: list[PortSpec]) -> None:
+    if probe is None or probe.command or isinstance(probe.asks, int):
+        return
+    names = [port.name for port in ports if port.name]
+    if isinstance(probe.asks, str) and probe.asks not in names:
+        known = f"its ports are called {', '.join(names)}" if names else "give a number, or name one of its ports"
+        raise ValueError(f"{field}: there is no port called {probe.asks!r}; {known}")
+    if probe.asks is None and len(ports) != 1:
+        raise ValueError(f"{field}: there are {len(ports)} ports; say which with port: NAME or a number")
 
 
 def _check_ports(ports: list[PortSpec]) -> None:

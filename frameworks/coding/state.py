@@ -6,155 +6,17 @@ journal and marks the task for the planner's attention.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from frameworks.coding.graph import Graph
 from frameworks.coding.journal import Journal
 from frameworks.coding.names import JobName, Target, TaskName, natural, parse_task_name
-from frameworks.coding.plans import TaskPlan
+from frameworks.coding.plans import JobPlan, TaskPlan
+from frameworks.coding.records import TASKS, UPDATES, Task, Update
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import Revision, read_key, read_revision
-from offerer import Entry, HostId, InvalidInput, PortMapping, TaskId, TaskState, Time
-
-TASKS = "tasks/"
-UPDATES = "updates/"
-
-
-@dataclass(slots=True)
-class Run:
-    """One container of a task: being placed, launched, or running."""
-
-    id: TaskId
-    revision: int
-    host_id: HostId
-    host: str
-    address: str
-    ports: list[PortMapping]
-    placed: Time
-    launched: bool = False
-    """Whether the cluster was asked to run it. Before that it is only a plan and can be dropped."""
-    state: TaskState | None = None
-    """The newest the cluster said of it; None where it has said nothing yet."""
-    since: Time = 0
-    started: Time = 0
-    message: str = ""
-    image_digest: str = ""
-    container: str = ""
-    kill_sent: Time = 0
-    """When it was last asked to stop; 0: never."""
-
-    @property
-    def running(self) -> bool:
-        """Whether the cluster says that it runs."""
-        return self.state is TaskState.RUNNING
-
-
-@dataclass(slots=True)
-class Ended:
-    """How the last container of a task ended."""
-
-    id: TaskId
-    state: str
-    host: str
-    at: Time
-    message: str
-    exit_code: int | None
-
-
-@dataclass(slots=True)
-class Task:
-    """One instance of a job: what is wanted of it, and what runs."""
-
-    name: TaskName
-    wanted: int | None = None
-    """The revision it is to run; None: it is to be down."""
-    gated: bool = False
-    """Whether it is being brought up and so waits for the jobs it depends on; not so once it was launched."""
-    attempt: int = 0
-    """The number of its newest launch. It only grows, whatever the revision, so no task id is ever used twice."""
-    failures: int = 0
-    """How many of its containers in a row ended by themselves without having run long."""
-    not_before: Time = 0
-    blocked: bool = False
-    """Whether another try is of no use: the cluster called its spec invalid."""
-    since: Time = 0
-    """When what is wanted of it last changed."""
-    run: Run | None = None
-    last: Ended | None = None
-    strays: dict[TaskId, Time] = field(default_factory=dict)
-    """Containers of this task that should not be, and when each was asked to stop; not kept in the store."""
-    shortage: str = ""
-    """Why it could not be placed the last time that was tried; not kept in the store."""
-
-    @property
-    def key(self) -> str:
-        """Its key in the store."""
-        return f"{TASKS}{self.name}"
-
-    @property
-    def settled(self) -> bool:
-        """Whether it is as wanted, so that nothing is to be done about it."""
-        if self.strays:
-            return False
-        if self.wanted is None:
-            return self.run is None
-        return self.run is not None and self.run.running and self.run.revision == self.wanted
-
-    @property
-    def running(self) -> bool:
-        """Whether a container of it runs, of whichever revision."""
-        return self.run is not None and self.run.running
-
-    def to_bytes(self) -> bytes:
-        """Its entry in the store."""
-        record: dict[str, Any] = {"wanted": self.wanted, "attempt": self.attempt, "since": self.since}
-        for name in ("gated", "failures", "not_before", "blocked"):
-            if getattr(self, name):
-                record[name] = getattr(self, name)
-        if self.run:
-            record["run"] = asdict(self.run)
-            for transient in ("launched", "state", "kill_sent"):
-                del record["run"][transient]
-        if self.last:
-            record["last"] = asdict(self.last)
-        return json.dumps(record, ensure_ascii=False).encode()
-
-    @staticmethod
-    def from_entry(name: TaskName, value: bytes) -> Task:
-        """The task of an entry. A container it names was launched, as far as we know."""
-        record = json.loads(value)
-        run, last = record.pop("run", None), record.pop("last", None)
-        task = Task(name, **record)
-        if run:
-            ports = [PortMapping(**port) for port in run.pop("ports")]
-            task.run = Run(**run, ports=ports, launched=True)
-        if last:
-            task.last = Ended(**last)
-        return task
-
-
-@dataclass(slots=True)
-class Update:
-    """Tasks of one service on their way to another revision, one at a time. None as revision: to be taken away."""
-
-    targets: dict[TaskName, int | None]
-    who: str
-    at: Time
-
-    def to_bytes(self) -> bytes:
-        """Its entry in the store."""
-        targets = {f"{name.job}/{name.task}": revision for name, revision in self.targets.items()}
-        return json.dumps({"targets": targets, "who": self.who, "at": self.at}).encode()
-
-    @staticmethod
-    def from_entry(service: str, value: bytes) -> Update:
-        """The update of an entry."""
-        record = json.loads(value)
-        targets = {TaskName(service, *name.split("/")): revision for name, revision in record["targets"].items()}
-        return Update(targets, record["who"], record["at"])
+from frameworks.coding.strategy import DEFAULT, Strategy
+from offerer import Entry, HostId, InvalidInput, TaskId, Time
 
 
 class State:
@@ -166,6 +28,9 @@ class State:
         self.jobs: dict[JobName, dict[str, Task]] = {}
         self.revisions: dict[str, dict[int, Revision]] = {}
         self.updates: dict[str, Update] = {}
+        """Those under way, by service."""
+        self.ended_updates: dict[str, Update] = {}
+        """The last one of each service that ended."""
         self.graph = Graph({})
         self.unsettled: dict[TaskName, None] = {}
         """The tasks that are not as wanted, in the order they became so."""
@@ -200,11 +65,53 @@ class State:
         A container that a new revision leaves as it is goes on, and counts as one of that revision.
         """
         run = task.run
-        if run is not None and revision is not None and self.plan(task, run.revision) == self.plan(task, revision):
+        if run is not None and revision is not None and self.same(task, run.revision, revision):
             run.revision = revision
         task.wanted, task.since, task.gated = revision, now, gated
+        if task.finished is not None:
+            task.finished = revision if self.same(task, task.finished, revision) else None
         task.failures, task.not_before, task.blocked, task.shortage = 0, 0, False, ""
         self.changed(task)
+
+    def same(self, task: Task, one: int | None, other: int | None) -> bool:
+        """Whether two revisions mean the same for this task: a container of one is as good as one of the other."""
+        if one is None or other is None:
+            return one == other
+        return one == other or self.plan(task, one) == self.plan(task, other)
+
+    def sort_containers(self, task: Task) -> None:
+        """Decide which container of a task is its present one, where a successor may start beside the old one."""
+        run = task.run
+        if task.wanted is None or run is not None and (not run.launched or self.same(task, run.revision, task.wanted)):
+            return
+        if run is not None and run.ready and not task.old and self.strategy(task.name.of_job).start_first:
+            task.old, task.run = [run], None  # it goes on until its successor can be relied on
+            self.changed(task)
+            return
+        # One on its way out stays where it turns out to be what is wanted, and what was to replace it is not.
+        for old in task.old:
+            if old.ready and not old.evicted and self.same(task, old.revision, task.wanted):
+                task.old.remove(old)
+                task.old += [run] if run else []
+                task.run, old.revision = old, task.wanted
+                self.changed(task)
+                return
+
+    def strategy(self, job: JobName) -> Strategy:
+        """How the tasks of a job are replaced, by its newest revision; the default where that has no such job."""
+        plan = self.job(job)
+        return plan.strategy if plan else DEFAULT
+
+    def conditions(self, job: JobName) -> Mapping[JobName, str]:
+        """What the jobs that this one depends on must be, by its newest revision."""
+        plan = self.job(job)
+        return plan.conditions if plan else {}
+
+    def job(self, job: JobName, number: int | None = None) -> JobPlan | None:
+        """A job at its newest revision, or at another one."""
+        newest = self.newest(job.service)
+        found = newest if number is None else self.revisions.get(job.service, {}).get(number)
+        return found.jobs.get(job.job) if found else None
 
     def saved(self, task: Task) -> bool:
         """Whether what is known of this task is safe in the store."""
@@ -286,7 +193,8 @@ class State:
                     self._load_task(entry)
                 elif entry.key.startswith(UPDATES):
                     service = entry.key.removeprefix(UPDATES)
-                    self.updates[service] = Update.from_entry(service, entry.value)
+                    update = Update.from_entry(service, entry.value)
+                    (self.ended_updates if update.outcome else self.updates)[service] = update
             except (InvalidInput, ValueError, KeyError, TypeError) as error:
                 self.problems[entry.key] = str(error)
         self._draw_graph()
@@ -301,7 +209,7 @@ class State:
 
     def believed(self) -> dict[TaskId, HostId]:
         """The containers that run as far as we know, each with its host."""
-        return {task.run.id: task.run.host_id for task in self.tasks.values() if task.run and task.run.launched}
+        return {run.id: run.host_id for task in self.tasks.values() for run in task.containers if run.launched}
 
     def _load_revision(self, key: str, value: bytes, now: Time) -> None:
         self.note_number(key)

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from frameworks.coding.names import Target
-from frameworks.coding.obstacles import may_stop, obstacle
+from frameworks.coding.obstacles import reason
 from frameworks.coding.revisions import Revision
-from frameworks.coding.rollout import moving, remaining
-from frameworks.coding.state import State, Task
+from frameworks.coding.rollout import remaining, under_way
+from frameworks.coding.records import Task
+from frameworks.coding.state import State
 from offerer import PortMapping, TaskState, Time
 
 
@@ -20,7 +21,7 @@ def task_rows(state: State, targets: Sequence[Target], now: Time) -> list[dict[s
     return [
         task_row(state, task, now)
         for task in state.covered(targets)
-        if task.wanted is not None or task.run is not None or task.strays
+        if task.wanted is not None or task.containers or task.strays
     ]
 
 
@@ -43,6 +44,9 @@ def task_row(state: State, task: Task, now: Time) -> dict[str, Any]:
         "revision": run.revision if run else None,
         "since": (run.since or run.placed) if run else task.last.at if task.last else task.since,
         "started": (run.started or None) if run else None,
+        "healthy": run.healthy if run else None,
+        "ready": task.ready,
+        "replaces": [run.id for run in task.old],
         "failures": task.failures,
         "reason": reason(state, task, now),
         "last": asdict(task.last) if task.last else None,
@@ -52,35 +56,12 @@ def task_row(state: State, task: Task, now: Time) -> dict[str, Any]:
 def state_text(task: Task) -> str:
     """The name of the state its container is in; without one, WAITING or DOWN."""
     if task.run is None:
-        return "DOWN" if task.wanted is None else "WAITING"
+        if task.wanted is None:
+            return "KILLING" if task.old else "DOWN"
+        return "FINISHED" if task.wanted == task.finished else "WAITING"
     if not task.run.launched:
         return "WAITING"
     return (task.run.state or TaskState.STAGING).name
-
-
-def reason(state: State, task: Task, now: Time) -> str:
-    """Why it is not as wanted, in words; empty where it is."""
-    if task.settled:
-        return ""
-    run = task.run
-    if run is None:
-        why = obstacle(state, task, now) or task.shortage or "waits for an offer"
-        ended = task.last is not None and task.failures
-        return f"{ended_text(task)}; {why}" if ended else why
-    if not run.launched:
-        return f"is being placed on {run.host}"
-    if task.wanted != run.revision:
-        what = "stops" if task.wanted is None else f"makes way for r{task.wanted}"
-        return what if run.kill_sent or may_stop(state, task) else f"{what} after what depends on it"
-    if run.state is TaskState.UNREACHABLE:
-        return run.message or f"host {run.host} does not answer"
-    return run.message
-
-
-def ended_text(task: Task) -> str:
-    """How its last container ended."""
-    last = task.last
-    return f"{last.state}: {last.message}" if last and last.message else last.state if last else ""
 
 
 def address_text(address: str, ports: Sequence[PortMapping]) -> str:
@@ -104,26 +85,34 @@ def service_row(state: State, target: Target, now: Time) -> dict[str, Any]:
         "service": str(target),
         "newest_revision": newest.number if newest else None,
         "pushed_at": newest.at if newest else None,
-        "revisions": sorted({task.run.revision for task in tasks if task.run}),
+        "revisions": sorted({run.revision for task in tasks for run in task.containers}),
         "tasks": len(list(state.newest_tasks(target))),
         "up": len(up),
         "running": sum(task.running for task in up),
         "stopping": sum(task.wanted is None for task in unsettled),
         "settled": not unsettled and target.service not in state.updates,
-        "update": _update_row(state, target.service),
+        "update": update_row(state, target.service, now) if target.service in state.updates else None,
         "reasons": [f"{why} (×{n})" if n > 1 else why for why, n in reasons.most_common() if why],
     }
 
 
-def _update_row(state: State, service: str) -> dict[str, Any] | None:
-    update = state.updates.get(service)
+def update_row(state: State, service: str, now: Time) -> dict[str, Any] | None:
+    """How far the update of a service is; one that has ended shows its outcome. None: there was none."""
+    update = state.updates.get(service) or state.ended_updates.get(service)
     if update is None:
         return None
-    left, now_moving = remaining(state, update), moving(state, update)
+    left = [] if update.outcome else remaining(state, update, now)
+    flying = [str(task.name) for task in left if under_way(task, update)]
     return {
+        "outcome": update.outcome,
+        "paused": update.paused,
+        "back": update.back,
+        "why": update.why,
         "moved": len(update.targets) - len(left),
         "of": len(update.targets),
-        "moving": str(now_moving.name) if now_moving else None,
+        "moving": ", ".join(flying) or None,
+        "revision": max((number for number in update.targets.values() if number), default=None),
+        "given_up": sorted(map(str, update.given_up)),
         "who": update.who,
         "at": update.at,
     }

@@ -17,7 +17,7 @@ import click
 
 from offerer.cli.common import DEFAULT_MASTER, Session, check_address
 from offerer.cli.output import Column, Row, age, print_table
-from offerer.cli.services import seconds_of
+from offerer.cli.waiting import seconds_of
 from offerer.errors import NotFound, OffererError, Unavailable
 
 if TYPE_CHECKING:

@@ -1,47 +1,21 @@
-"""``offerer push|up|update|down|status|ps|inspect|history|logs``: services, kept by the `coding` framework."""
+"""``offerer push|up|down|status|ps|inspect|history|logs``: services, kept by the `coding` framework."""
 
 from __future__ import annotations
 
-import getpass
-import re
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, ParamSpec, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 import click
 
-from offerer.cli.common import Session, fail, json_option, pass_session
+from offerer.cli.common import Session, json_option, pass_session
 from offerer.cli.output import Column, Row, age, clock_text, print_fields, print_json, print_table
+from offerer.cli.waiting import FRAMEWORK, TARGET, report, user, wait_options, wait_until_done, warn
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-FRAMEWORK: Final = "coding"
 _LARGEST_FILE: Final = 512 << 10  # characters; the framework takes no more
 _LARGEST_TAIL: Final = (1 << 31) - 1
-_POLL: Final = 0.3  # seconds between two looks while waiting
 _TIMES: Final = frozenset({"at", "ended", "placed", "pushed_at", "since", "started", "started_at"})
-_TARGET: Final = "SERVICE[/JOB[/TASK]]"
-
-
-def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
-    """Callback for options that take a duration: ``90``, ``90s``, ``5m``, ``1h30m``."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", value)
-    if not match or not value:
-        raise click.BadParameter(f"{value!r} is not a duration, for example 5m or 90s")
-    hours, minutes, seconds = match.groups(default="0")
-    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-
-
-def wait_options(command: Callable[P, R]) -> Callable[P, R]:
-    """Adds ``--wait`` and ``--timeout``."""
-    command = click.option(
-        "--timeout", default="5m", show_default=True, callback=seconds_of, help="How long --wait waits at most."
-    )(command)
-    return click.option("--wait", is_flag=True, help="Return when it is done; fail where that takes too long.")(command)
 
 
 # -- commands that change something ---------------------------------------------------------------------------
@@ -62,7 +36,7 @@ def push(session: Session, files: Sequence[Any], message: str, as_json: bool) ->
     arguments = {
         "files": [{"name": file.name, "text": _read(file)} for file in files],
         "message": message,
-        "who": f"{_user()}@{socket.gethostname()}",
+        "who": f"{user()}@{socket.gethostname()}",
     }
     answer = session.call(FRAMEWORK, "push", arguments)
     if as_json:
@@ -71,11 +45,11 @@ def push(session: Session, files: Sequence[Any], message: str, as_json: bool) ->
     for row in answer["services"]:
         what = "is stored; start it with up, or move what runs with update" if row["changed"] else "is unchanged"
         click.echo(f"{row['service']} r{row['revision']} {what}")
-    _warn(answer["warnings"])
+    warn(answer["warnings"])
 
 
 @click.command()
-@click.argument("targets", metavar=f"{_TARGET}...", nargs=-1, required=True)
+@click.argument("targets", metavar=f"{TARGET}...", nargs=-1, required=True)
 @wait_options
 @json_option
 @pass_session
@@ -87,32 +61,13 @@ def up(session: Session, targets: Sequence[str], wait: bool, timeout: float, as_
     Example: offerer up core --wait
     """
     answer = session.call(FRAMEWORK, "up", {"target": list(targets)})
-    _report(answer, "to start", "up already", as_json)
+    report(answer, "to start", "up already", as_json)
     if wait:
-        _wait(session, [*answer["changed"], *answer["unchanged"]], timeout, "up", as_json)
+        wait_until_done(session, [*answer["changed"], *answer["unchanged"]], timeout, "up", as_json)
 
 
 @click.command()
-@click.argument("targets", metavar=f"{_TARGET}...", nargs=-1, required=True)
-@wait_options
-@json_option
-@pass_session
-def update(session: Session, targets: Sequence[str], wait: bool, timeout: float, as_json: bool) -> None:
-    """Move running tasks to the newest revision, one at a time.
-
-    Each is stopped, started anew and waited for before the next. A task whose settings the new revision leaves as
-    they are goes on running. A later update takes over from one under way.
-
-    Example: offerer update core/web --wait
-    """
-    answer = session.call(FRAMEWORK, "update", {"target": list(targets), "who": _user()})
-    _report(answer, "to move", "at the newest revision already", as_json)
-    if wait:
-        _wait(session, [*answer["changed"], *answer["unchanged"]], timeout, "updated", as_json)
-
-
-@click.command()
-@click.argument("targets", metavar=f"{_TARGET}...", nargs=-1, required=True)
+@click.argument("targets", metavar=f"{TARGET}...", nargs=-1, required=True)
 @wait_options
 @json_option
 @pass_session
@@ -122,16 +77,16 @@ def down(session: Session, targets: Sequence[str], wait: bool, timeout: float, a
     Example: offerer down core/web/2
     """
     answer = session.call(FRAMEWORK, "down", {"target": list(targets)})
-    _report(answer, "to stop", "down already", as_json)
+    report(answer, "to stop", "down already", as_json)
     if wait:
-        _wait(session, [*answer["changed"], *answer["unchanged"]], timeout, "down", as_json)
+        wait_until_done(session, [*answer["changed"], *answer["unchanged"]], timeout, "down", as_json)
 
 
 # -- commands that look ---------------------------------------------------------------------------------------
 
 
 @click.command()
-@click.argument("targets", metavar=f"[{_TARGET}]...", nargs=-1)
+@click.argument("targets", metavar=f"[{TARGET}]...", nargs=-1)
 @json_option
 @pass_session
 def status(session: Session, targets: Sequence[str], as_json: bool) -> None:
@@ -154,11 +109,11 @@ def status(session: Session, targets: Sequence[str], as_json: bool) -> None:
         Column("REASON", lambda row: "; ".join(row["reasons"][:2]) + ("; …" if len(row["reasons"]) > 2 else "")),
     ]
     print_table(answer["services"], columns, empty="nothing is pushed; push a service with: offerer push FILE")
-    _warn(answer["problems"])
+    warn(answer["problems"])
 
 
 @click.command()
-@click.argument("targets", metavar=f"[{_TARGET}]...", nargs=-1)
+@click.argument("targets", metavar=f"[{TARGET}]...", nargs=-1)
 @json_option
 @pass_session
 def ps(session: Session, targets: Sequence[str], as_json: bool) -> None:
@@ -183,7 +138,7 @@ def ps(session: Session, targets: Sequence[str], as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("target", metavar=_TARGET)
+@click.argument("target", metavar=TARGET)
 @json_option
 @pass_session
 def inspect(session: Session, target: str, as_json: bool) -> None:
@@ -205,7 +160,7 @@ def inspect(session: Session, target: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("targets", metavar=f"[{_TARGET}]...", nargs=-1)
+@click.argument("targets", metavar=f"[{TARGET}]...", nargs=-1)
 @click.option("-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first.")
 @click.option("--revisions", is_flag=True, help="What was pushed instead of what ran.")
 @json_option
@@ -245,7 +200,7 @@ def history(session: Session, targets: Sequence[str], limit: int, revisions: boo
 
 
 @click.command()
-@click.argument("target", metavar=f"{_TARGET} | TASK_ID")
+@click.argument("target", metavar=f"{TARGET} | TASK_ID")
 @click.option("-f", "--follow", is_flag=True, help="Go on as long as it runs.")
 @click.option("--tail", type=click.IntRange(0, _LARGEST_TAIL), help="Only this many of the last lines.")
 @click.option("-t", "--timestamps", is_flag=True, help="Put the time before each line.")
@@ -260,88 +215,18 @@ def logs(
 
     Example: offerer logs core/web/2 -f --tail 100
     """
-    task_id = target
+    task = {"task_id": target}
     if framework == FRAMEWORK and "." not in target:  # a task id has dots, the name of a task has none
-        task_id = session.call(FRAMEWORK, "task", {"target": target})["task_id"]
-    for is_stderr, data in session.logs(framework, task_id, follow=follow, tail=tail, timestamps=timestamps):
+        task = session.call(FRAMEWORK, "task", {"target": target})
+    where = task.get("host_id") or task.get("host") or ""
+    options = {"follow": follow, "tail": tail, "timestamps": timestamps}
+    for is_stderr, data in session.logs(framework, task["task_id"], host_id=where, **options):
         stream = sys.stderr.buffer if is_stderr else sys.stdout.buffer
         stream.write(data)
         stream.flush()
 
 
-# -- waiting --------------------------------------------------------------------------------------------------
-
-
-def _wait(session: Session, names: Sequence[str], timeout: float, what: str, as_json: bool) -> None:
-    """Look again and again until all these tasks are as wanted. Leaves with exit code 1 where time runs out."""
-    services = sorted({name.split("/")[0] for name in names})
-    wanted = set(names)
-    deadline = time.monotonic() + timeout
-    with _progress(as_json) as show:
-        while wanted:
-            answer = session.call(FRAMEWORK, "ps", {"target": services})
-            rows = [row for row in answer["tasks"] if _name(row) in wanted]
-            updating = _updating(session, services) if what == "updated" else False
-            late = [row for row in rows if not row["settled"]]
-            show(rows, len(wanted) - len(late), len(wanted))
-            if not late and not updating:
-                break
-            if time.monotonic() >= deadline:
-                listed = "; ".join(f"{_name(row)} {row['state']}: {row['reason']}" for row in late[:5])
-                more = f"; and {len(late) - 5} more" if len(late) > 5 else ""
-                fail(f"not {what} after {timeout:g} s: {listed or 'the update goes on'}{more}")
-            time.sleep(_POLL)
-    if not as_json:
-        click.echo(f"{len(wanted)} task{'' if len(wanted) == 1 else 's'} {what}")
-
-
-def _updating(session: Session, services: Sequence[str]) -> bool:
-    answer = session.call(FRAMEWORK, "status", {"target": list(services)})
-    return any(row["update"] for row in answer["services"])
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[Sequence[Row], int, int], None]]:
-    """How far it is: one line that changes on a terminal, in a pipe a line for every task that changed."""
-    seen: dict[str, str] = {}
-
-    def print_changes(rows: Sequence[Row], _done: int, _of: int) -> None:
-        for row in rows:
-            where = f" on {row['host']}" if row["host"] else ""
-            text = f"{_name(row)} {row['state']}{where}"
-            if seen.get(_name(row)) != text:
-                seen[_name(row)] = text
-                click.echo(text + (f": {row['reason']}" if row["reason"] else ""))
-
-    if quiet:
-        yield lambda _rows, _done, _of: None
-    elif not sys.stdout.isatty():
-        yield print_changes
-    else:
-        from rich.console import Console
-
-        with Console().status("…") as spinner:
-
-            def show_line(rows: Sequence[Row], done: int, of: int) -> None:
-                late = next((row for row in rows if not row["settled"]), None)
-                rest = f" · {_name(late)} {late['state']} {late['reason']}" if late else ""
-                spinner.update(f"{done} of {of}{rest}".replace("[", r"\["))
-
-            yield show_line
-
-
 # -- inside ---------------------------------------------------------------------------------------------------
-
-
-def _report(answer: Mapping[str, Any], changed: str, unchanged: str, as_json: bool) -> None:
-    """What a command set going; with ``--json`` the answer itself."""
-    if as_json:
-        print_json(answer)
-        return
-    counts = [(len(answer["changed"]), changed), (len(answer["unchanged"]), unchanged)]
-    parts = [f"{n} task{'' if n == 1 else 's'} {what}" for n, what in counts if n]
-    click.echo(", ".join(parts) or "nothing to do")
-    _warn(answer["notes"])
 
 
 def _with_clock_times(value: Any) -> Any:
@@ -356,18 +241,12 @@ def _with_clock_times(value: Any) -> Any:
     }
 
 
-def _warn(notes: Sequence[str]) -> None:
-    for note in notes:
-        click.echo(f"note: {note}", err=True)
-
-
-def _name(row: Row) -> str:
-    return f"{row['service']}/{row['job']}/{row['task']}"
-
-
 def _update_text(row: Row) -> str:
     going = row["update"]
-    return f"{going['moved']}/{going['of']}" + (f" {going['moving']}" if going["moving"] else "") if going else ""
+    if not going:
+        return ""
+    how = "paused" if going["paused"] else "goes back" if going["back"] else going["moving"]
+    return f"{going['moved']}/{going['of']}" + (f" {how}" if how else "")
 
 
 def _ran_text(row: Row) -> str:
@@ -384,10 +263,3 @@ def _read(file: Any) -> str:
     if len(text) > _LARGEST_FILE:
         raise click.UsageError(f"{file.name} is larger than {_LARGEST_FILE >> 10} KiB; no service file is")
     return text
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user without a name
-        return "unknown"

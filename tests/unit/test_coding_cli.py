@@ -7,12 +7,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from offerer.cli import services
+from offerer.cli.main import main
 from tests.processes import Processes, processes, wait_for
 
+EVERY = [
+    "push", "up", "update", "pause", "resume", "promote", "abort", "down", "status", "ps", "inspect", "history", "logs",
+]  # fmt: skip
 SHOP = """\
 service: {name}
 jobs:
@@ -50,7 +54,13 @@ def shop(cluster: Processes, tmp_path: Path, request: pytest.FixtureRequest) -> 
 
 def run(cluster: Processes, command: str, *arguments: str) -> Result:
     """Run a command in this process. What it raises on purpose is in `exception`, for `main` to print."""
-    return CliRunner().invoke(getattr(services, command), arguments, obj=cluster.session)
+    return CliRunner().invoke(command_of(command), arguments, obj=cluster.session)
+
+
+def command_of(name: str) -> click.Command:
+    found = main.get_command(click.Context(main), name)
+    assert found is not None
+    return found
 
 
 def test_push_says_what_became_a_revision(cluster: Processes, shop: str, tmp_path: Path) -> None:
@@ -128,6 +138,57 @@ def test_update_moves_what_changed(cluster: Processes, shop: str, tmp_path: Path
     assert " KILLED " in run(cluster, "history", f"{shop}/web").output
 
 
+CANARY = """\
+service: {name}
+jobs:
+  web:
+    image: web:{version}
+    resources: {{memory: 64MiB}}
+    replicas: 2
+    update: {{order: start-first, canary: 1, healthy_for: 0s}}
+    labels: {{fake.start_after: "0"}}
+"""
+
+
+def test_update_watch_tells_by_its_exit_code_how_it_ended(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "canary.yaml"
+    for version in (1, 2):
+        file.write_text(CANARY.format(name="canary", version=version))
+        run(cluster, "push", str(file))
+        if version == 1:
+            run(cluster, "up", "canary", "--wait")
+    paused = run(cluster, "update", "canary", "--watch")
+    assert paused.exit_code == 2
+    assert "the update of canary is paused: canary: 1 task runs the new revision of canary/web" in paused.output
+    assert "1/2 paused" in run(cluster, "status", "canary").output
+    assert run(cluster, "resume", "canary").exit_code == 1
+    assert run(cluster, "abort", "canary").output == "the update of canary goes back\n"
+    wait_for("end", lambda: "paused" not in run(cluster, "status", "canary").output)
+    again = run(cluster, "update", "canary", "--watch")
+    assert again.exit_code == 2
+    assert run(cluster, "promote", "canary").exit_code == 0
+    done = run(cluster, "update", "canary", "--watch")
+    assert done.exit_code == 0 and done.output.splitlines()[-1] == "2 tasks updated"
+    rows = json.loads(run(cluster, "ps", "canary", "--json").output)
+    assert [row["revision"] for row in rows] == [2, 2]
+    assert "no update of canary is under way; the last one is done" in str(run(cluster, "pause", "canary").exception)
+
+
+def test_an_update_that_fails_rolls_back_and_exits_with_1(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "back.yaml"
+    text = CANARY.format(name="back", version=1).replace("canary: 1", "on_failure: rollback, deadline: 1s")
+    file.write_text(text)
+    run(cluster, "push", str(file))
+    run(cluster, "up", "back", "--wait")
+    file.write_text(text.replace("web:1", "web:2").replace("start_after: \"0\"", "start_fails: broken"))
+    run(cluster, "push", str(file))
+    failed = run(cluster, "update", "back", "--watch")
+    assert failed.exit_code == 1
+    assert "the update of back was rolled back: back/web/1 did not come up within 1 s: " in failed.output
+    rows = json.loads(run(cluster, "ps", "back", "--json").output)
+    assert [(row["revision"], row["state"]) for row in rows] == [(1, "RUNNING")] * 2
+
+
 def test_down_waits_until_all_is_gone(cluster: Processes, shop: str) -> None:
     run(cluster, "up", shop, "--wait")
     done = run(cluster, "down", shop, "--wait")
@@ -188,7 +249,7 @@ def test_wrong_command_lines(
     assert says in failed.output + str(failed.exception)
 
 
-@pytest.mark.parametrize("name", ["push", "up", "update", "down", "status", "ps", "inspect", "history", "logs"])
+@pytest.mark.parametrize("name", EVERY)
 def test_every_command_explains_itself_with_an_example(name: str) -> None:
-    helped = CliRunner().invoke(getattr(services, name), ["--help"])
+    helped = CliRunner().invoke(command_of(name), ["--help"])
     assert helped.exit_code == 0 and f"Example: offerer {name} " in helped.output

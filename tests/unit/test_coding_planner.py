@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from frameworks.coding import backoff
+from frameworks.coding.strategy import Restart
 from offerer import SECOND, Conflict, HostId, NotFound, Reason, Resources, TaskId, TaskState, TaskStatus
 from tests.coding_cluster import SimCluster, SimHost
 
@@ -117,7 +118,7 @@ def test_a_job_waits_until_all_of_what_it_depends_on_runs() -> None:
     c.settle()
     assert list(c.running()) == ["core.mysql.primary.r1-1"]
     assert c.reason("core/mysql/replica") == "waits for host db-2"
-    assert c.reason("core/web/1") == "waits for core/mysql (1 of 2 running)"
+    assert c.reason("core/web/1") == "waits for core/mysql (1 of 2 ready)"
     c.hosts.update({h.name: h for h in [host("db-2")]})  # type: ignore[dict-item]
     c.settle()
     assert set(c.rows()) == ALL_OF_CORE and len(c.running()) == 5
@@ -420,7 +421,7 @@ def test_update_moves_one_task_at_a_time() -> None:
         "kill core.web.3.r1-1", "launch core.web.3.r2-2 on db-1",
     ]  # fmt: skip
     assert {row["revision"] for row in c.rows().values()} == {2}
-    assert not [key for key in c.entries if key.startswith("updates/")]
+    assert c.state.updates == {} and c.state.ended_updates["core"].outcome == "done"
 
 
 def test_an_update_stops_at_a_task_that_does_not_come_up_and_a_later_one_takes_over() -> None:
@@ -644,7 +645,7 @@ def test_nothing_is_launched_while_the_store_is_away() -> None:
 
 
 def test_delays_double_up_to_five_minutes() -> None:
-    assert [backoff.delay(n) // SECOND for n in (1, 2, 3, 9, 10, 1000)] == [1, 2, 4, 256, 300, 300]
+    assert [Restart().wait(n) // SECOND for n in (1, 2, 3, 9, 10, 1000)] == [1, 2, 4, 256, 300, 300]
 
 
 @pytest.mark.parametrize(("n", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")])

@@ -18,6 +18,16 @@ VERSIONS = st.integers(1, 4)
 TARGETS = st.sampled_from(["core", "core/db", "core/web", "core/web/1", "shop", "core/db/two"])
 
 
+WAYS = {
+    1: "",
+    2: "update: {order: start-first, min_healthy: 1.0, healthy_for: 3s, on_failure: rollback, deadline: 30s}",
+    3: "update: {parallel: 2, min_healthy: 0.5, healthy_for: 0s, on_failure: continue, deadline: 20s}\n"
+    "    health: {http: /}",
+    4: "update: {order: start-first, parallel: 2, canary: 1, on_failure: pause, deadline: 60s}\n"
+    "    readiness: {tcp: 80}",
+}
+
+
 def core(version: int) -> str:
     """The service at some version: its command, the number of replicas and a dependency vary."""
     return f"""\
@@ -36,6 +46,7 @@ jobs:
     constraints: [host != c]
     resources: {{cpus: 0.5, memory: 100MiB}}
     depends_on: [db]
+    {WAYS[version]}
 """
 
 
@@ -49,6 +60,7 @@ class Storm(RuleBasedStateMachine):
     def begin(self) -> None:
         total = Resources.of(cpus=8, memory="4GiB", ports="3306,31000-31050")
         self.cluster = SimCluster([SimHost(name, total) for name in HOSTS])
+        self.cluster.may_double = {"core/web"}
         self.cluster.push(core(1), SHOP)
         self.cluster.up("core", "shop")
 
@@ -80,6 +92,19 @@ class Storm(RuleBasedStateMachine):
         except Conflict:
             pass  # it is not up
 
+    @rule(what=st.sampled_from(["pause", "resume", "promote", "abort"]))
+    def turn_the_update(self, what: str) -> None:
+        try:
+            getattr(self.cluster, what)("core")
+        except Conflict:
+            pass  # there is none, or it does not wait for that
+
+    @rule(pick=st.integers(0, 100), healthy=st.booleans())
+    def change_a_probe(self, pick: int, healthy: bool) -> None:
+        probed = self.cluster.probed()
+        if probed:
+            self.cluster.probe(probed[pick % len(probed)], healthy)
+
     @rule(pick=st.integers(0, 100), clean=st.booleans())
     def end_a_container(self, pick: int, clean: bool) -> None:
         names = sorted(
@@ -87,7 +112,7 @@ class Storm(RuleBasedStateMachine):
             for host in self.cluster.hosts.values()
             if host.reachable
             for task in host.tasks
-            if (parsed := parse_task_id(task))
+            if (parsed := parse_task_id(task)) and self.cluster._find(str(parsed[0]))[0].reachable
         )
         if names:
             state = TaskState.FINISHED if clean else TaskState.FAILED
@@ -140,6 +165,8 @@ class Storm(RuleBasedStateMachine):
         for name in HOSTS:
             if not c.hosts[name].reachable:  # type: ignore[index]
                 c.find_again(name)
+        for task_id in c.probed():
+            c.probe(task_id, True)
         c.up("core", "shop")
         c.advance(2000)
         wanted = {str(task.name) for task in c.state.tasks.values() if task.wanted is not None}

@@ -1,0 +1,218 @@
+"""The records that the framework keeps in the store: a task with its containers, and an update under way. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+from frameworks.coding.names import TaskName
+from offerer import HostId, PortMapping, TaskId, TaskState, Time
+
+TASKS: Final = "tasks/"
+UPDATES: Final = "updates/"
+
+
+@dataclass(slots=True)
+class Run:
+    """One container of a task: being placed, launched, or running."""
+
+    id: TaskId
+    revision: int
+    host_id: HostId
+    host: str
+    address: str
+    ports: list[PortMapping]
+    placed: Time
+    launched: bool = False
+    """Whether the cluster was asked to run it. Before that it is only a plan and can be dropped."""
+    state: TaskState | None = None
+    """The newest the cluster said of it; None where it has said nothing yet."""
+    since: Time = 0
+    started: Time = 0
+    message: str = ""
+    image_digest: str = ""
+    container: str = ""
+    kill_sent: Time = 0
+    """When it was last asked to stop; 0: never."""
+    probed: bool = False
+    """Whether a probe tells if it can be used; without one, it can as soon as it runs."""
+    healthy: bool | None = None
+    """What that probe said last; None where it has said nothing yet."""
+    ready_since: Time = 0
+    """Since when it can be used without interruption, as far as this process knows."""
+    evicted: bool = False
+    """Whether it is to leave its host, whatever it runs."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the cluster says that it runs."""
+        return self.state is TaskState.RUNNING
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be used: it runs, its probe says so where it has one, and nobody asked it to stop."""
+        fit = self.healthy is True if self.probed else self.healthy is not False
+        return self.running and fit and not self.kill_sent
+
+    def to_record(self) -> dict[str, Any]:
+        """What is kept in the store."""
+        record = asdict(self)
+        for transient in ("launched", "state", "kill_sent", "ready_since"):
+            del record[transient]
+        return record
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> Run:
+        """One that was launched, as far as we know."""
+        ports = [PortMapping(**port) for port in record.pop("ports")]
+        return Run(**record, ports=ports, launched=True)
+
+
+@dataclass(slots=True)
+class Ended:
+    """How the last container of a task ended."""
+
+    id: TaskId
+    state: str
+    host: str
+    at: Time
+    message: str
+    exit_code: int | None
+
+
+@dataclass(slots=True)
+class Task:
+    """One instance of a job: what is wanted of it, and what runs."""
+
+    name: TaskName
+    wanted: int | None = None
+    """The revision it is to run; None: it is to be down."""
+    gated: bool = False
+    """Whether it is being brought up and so waits for the jobs it depends on; not so once it was launched."""
+    attempt: int = 0
+    """The number of its newest launch. It only grows, whatever the revision, so no task id is ever used twice."""
+    failures: int = 0
+    """How many of its containers in a row ended by themselves without having run long."""
+    not_before: Time = 0
+    blocked: bool = False
+    """Whether another try is of no use: the cluster called its spec invalid."""
+    since: Time = 0
+    """When what is wanted of it last changed."""
+    finished: int | None = None
+    """The revision at which it did its work and ended well; only jobs that are not always started again do."""
+    run: Run | None = None
+    old: list[Run] = field(default_factory=list)
+    """Containers on their way out that `run` takes the place of: they go on until it can be used."""
+    last: Ended | None = None
+    strays: dict[TaskId, Time] = field(default_factory=dict)
+    """Containers of this task that should not be, and when each was asked to stop; not kept in the store."""
+    shortage: str = ""
+    """Why it could not be placed the last time that was tried; not kept in the store."""
+
+    @property
+    def key(self) -> str:
+        """Its key in the store."""
+        return f"{TASKS}{self.name}"
+
+    @property
+    def settled(self) -> bool:
+        """Whether it is as wanted, so that nothing is to be done about it."""
+        if self.strays or self.old:
+            return False
+        if self.run is None:
+            return self.wanted is None or self.wanted == self.finished
+        return self.run.ready and self.run.revision == self.wanted and not self.run.evicted
+
+    @property
+    def containers(self) -> list[Run]:
+        """Those it has, the one that is to stay first."""
+        return [self.run, *self.old] if self.run else self.old
+
+    @property
+    def running(self) -> bool:
+        """Whether a container of it runs, of whichever revision."""
+        return any(run.running for run in self.containers)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a container of it can be used, of whichever revision."""
+        return any(run.ready for run in self.containers)
+
+    def to_bytes(self) -> bytes:
+        """Its entry in the store."""
+        record: dict[str, Any] = {"wanted": self.wanted, "attempt": self.attempt, "since": self.since}
+        for name in ("gated", "failures", "not_before", "blocked", "finished"):
+            if getattr(self, name):
+                record[name] = getattr(self, name)
+        if self.run:
+            record["run"] = self.run.to_record()
+        if self.old:
+            record["old"] = [run.to_record() for run in self.old]
+        if self.last:
+            record["last"] = asdict(self.last)
+        return json.dumps(record, ensure_ascii=False).encode()
+
+    @staticmethod
+    def from_entry(name: TaskName, value: bytes) -> Task:
+        """The task of an entry. A container it names was launched, as far as we know."""
+        record = json.loads(value)
+        run, last, old = record.pop("run", None), record.pop("last", None), record.pop("old", [])
+        task = Task(name, **record, old=[Run.from_record(each) for each in old])
+        if run:
+            task.run = Run.from_record(run)
+        if last:
+            task.last = Ended(**last)
+        return task
+
+
+@dataclass(slots=True)
+class Update:
+    """Tasks of one service on their way to another revision. None as revision: to be taken away."""
+
+    targets: dict[TaskName, int | None]
+    origins: dict[TaskName, int | None]
+    """Where each of them was before, to go back to."""
+    who: str
+    at: Time
+    progressed: Time = 0
+    """When the last task arrived, or there was another reason to be patient."""
+    arrived: int = 0
+    """The most tasks that had arrived at once so far."""
+    back: bool = False
+    """Whether it failed or was aborted, and goes back."""
+    paused: str = ""
+    """Why nothing further is set going until somebody says so; empty where it goes on."""
+    why: str = ""
+    """Why it goes back, or how it ended."""
+    outcome: str = ""
+    """``done``, ``failed`` or ``rolled back``; empty while it is under way."""
+    promoted: set[str] = field(default_factory=set)
+    """The jobs of which more than the canaries may move."""
+    given_up: set[TaskName] = field(default_factory=set)
+    """Tasks that did not come up in time and are no longer waited for."""
+
+    def to_bytes(self) -> bytes:
+        """Its entry in the store."""
+        record = asdict(self) | {
+            "targets": {f"{name.job}/{name.task}": revision for name, revision in self.targets.items()},
+            "origins": {f"{name.job}/{name.task}": revision for name, revision in self.origins.items()},
+            "promoted": sorted(self.promoted),
+            "given_up": sorted(f"{name.job}/{name.task}" for name in self.given_up),
+        }
+        return json.dumps(record, ensure_ascii=False).encode()
+
+    @staticmethod
+    def from_entry(service: str, value: bytes) -> Update:
+        """The update of an entry."""
+        record = json.loads(value)
+
+        def named(names: list[str]) -> list[TaskName]:
+            return [TaskName(service, *name.split("/")) for name in names]
+
+        for field_ in ("targets", "origins"):
+            revisions = record.get(field_, {})
+            record[field_] = dict(zip(named(list(revisions)), revisions.values(), strict=True))
+        record["promoted"] = set(record.get("promoted", ()))
+        record["given_up"] = set(named(record.get("given_up", [])))
+        return Update(**record)

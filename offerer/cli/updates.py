@@ -1,0 +1,141 @@
+"""``offerer update|pause|resume|promote|abort``: moving what runs to a new revision, watched and turned by hand."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from offerer.cli.common import EXIT_FAILED, Session, fail, json_option, pass_session
+from offerer.cli.output import print_json
+from offerer.cli.waiting import FRAMEWORK, POLL, TARGET, name, progress, report, seconds_of, user
+
+EXIT_PAUSED = 2
+
+
+@click.command()
+@click.argument("targets", metavar=f"{TARGET}...", nargs=-1, required=True)
+@click.option("--watch", "--wait", "watched", is_flag=True, help="Show progress until it ends or is paused.")
+@click.option("--timeout", default="", callback=lambda *given: seconds_of(*given) if given[2] else None,
+              help="How long to watch at most; without it, as long as it takes.")  # fmt: skip
+@json_option
+@pass_session
+def update(session: Session, targets: Sequence[str], watched: bool, timeout: float | None, as_json: bool) -> None:
+    """Move running tasks to the newest revision, as the job's `update:` says.
+
+    Without that, one task at a time is stopped, started anew and waited for. A task whose settings the new revision
+    leaves as they are goes on running. A later update takes over from one under way.
+
+    With --watch, the exit code is 0 where it is done, 1 where it failed or was rolled back, 2 where it is paused.
+
+    Example: offerer update core/web --watch
+    """
+    answer = session.call(FRAMEWORK, "update", {"target": list(targets), "who": user()})
+    report(answer, "to move", "at the newest revision already", as_json)
+    if watched:
+        names = [*answer["changed"], *answer["unchanged"]]
+        moved = {each.split("/")[0] for each in answer["changed"]}
+        others = {each.split("/")[0] for each in names} - moved
+        under_way = [each for each in others if _under_way(session, each)]
+        code = watch(session, [*moved, *under_way], timeout, as_json)
+        if not code and not as_json:
+            click.echo(f"{len(names)} task{'' if len(names) == 1 else 's'} updated")
+        sys.exit(code)
+
+
+def _under_way(session: Session, service: str) -> bool:
+    going = session.call(FRAMEWORK, "rollout", {"target": service})["update"]
+    return going is not None and not going["outcome"]
+
+
+def watch(session: Session, services: Iterable[str], timeout: float | None, quiet: bool) -> int:
+    """Follow the updates of these services. The exit code: 0 done, 1 failed or rolled back, 2 paused."""
+    until = None if timeout is None else time.monotonic() + timeout
+    left, paused, failed = list(services), [], []
+    with progress(quiet) as show:
+        while left:
+            rows: list[dict[str, Any]] = []
+            for service in list(left):
+                answer = session.call(FRAMEWORK, "rollout", {"target": service})
+                going = answer["update"]
+                rows += answer["tasks"]
+                if going is None or going["outcome"] == "done":
+                    left.remove(service)
+                elif going["outcome"]:
+                    left.remove(service)
+                    failed.append(f"the update of {service} {_ended(going['outcome'])}: {going['why']}")
+                elif going["paused"]:
+                    left.remove(service)
+                    paused.append(f"the update of {service} is paused: {going['paused']}")
+            show(rows, sum(row["settled"] for row in rows), len(rows))
+            if left and until is not None and time.monotonic() >= until:
+                late = [f"{name(row)} {row['state']}: {row['reason']}" for row in rows if not row["settled"]]
+                fail(f"not updated after {timeout:g} s: {'; '.join(late[:5]) or 'the update goes on'}")
+            if left:
+                time.sleep(POLL)
+    for message in [*failed, *paused]:
+        click.echo(message, err=True)
+    return EXIT_FAILED if failed else EXIT_PAUSED if paused else 0
+
+
+def _ended(outcome: str) -> str:
+    return "was rolled back" if outcome == "rolled back" else "failed"
+
+
+@click.command()
+@click.argument("service")
+@json_option
+@pass_session
+def pause(session: Session, service: str, as_json: bool) -> None:
+    """Set no further task of an update going. What is on its way goes on.
+
+    Example: offerer pause core
+    """
+    _turn(session, "pause", service, as_json, "is paused")
+
+
+@click.command()
+@click.argument("service")
+@json_option
+@pass_session
+def resume(session: Session, service: str, as_json: bool) -> None:
+    """Go on with an update that was paused, by hand or since a task did not come up in time.
+
+    Example: offerer resume core
+    """
+    _turn(session, "resume", service, as_json, "goes on")
+
+
+@click.command()
+@click.argument("service")
+@json_option
+@pass_session
+def promote(session: Session, service: str, as_json: bool) -> None:
+    """The canaries of an update are good: move the rest of their job.
+
+    Example: offerer promote core
+    """
+    _turn(session, "promote", service, as_json, "goes on beyond its canaries")
+
+
+@click.command()
+@click.argument("service")
+@json_option
+@pass_session
+def abort(session: Session, service: str, as_json: bool) -> None:
+    """End an update, and take what it moved back to where it was.
+
+    Example: offerer abort core
+    """
+    _turn(session, "abort", service, as_json, "goes back")
+
+
+def _turn(session: Session, method: str, service: str, as_json: bool, says: str) -> None:
+    answer = session.call(FRAMEWORK, method, {"target": service, "who": user()})
+    if as_json:
+        print_json(answer)
+        return
+    click.echo(f"the update of {service} {says}")

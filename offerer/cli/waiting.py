@@ -1,0 +1,123 @@
+"""What the commands about services share: the framework they ask, what they report, how they wait and show progress."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, ParamSpec, TypeVar
+
+import click
+
+from offerer.cli.common import Session, fail
+from offerer.cli.output import Row, print_json
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FRAMEWORK: Final = "coding"
+POLL: Final = 0.3
+"""Seconds between two looks while waiting."""
+TARGET: Final = "SERVICE[/JOB[/TASK]]"
+
+
+def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    """Callback for options that take a duration: ``90``, ``90s``, ``5m``, ``1h30m``."""
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s?)?", value)
+    if not match or not value:
+        raise click.BadParameter(f"{value!r} is not a duration, for example 5m or 90s")
+    hours, minutes, seconds = match.groups(default="0")
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def wait_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds ``--wait`` and ``--timeout``."""
+    command = click.option(
+        "--timeout", default="5m", show_default=True, callback=seconds_of, help="How long --wait waits at most."
+    )(command)
+    return click.option("--wait", is_flag=True, help="Return when it is done; fail where that takes too long.")(command)
+
+
+def wait_until_done(session: Session, names: Sequence[str], timeout: float, what: str, as_json: bool) -> None:
+    """Look again and again until all these tasks are as wanted. Leaves with exit code 1 where time runs out."""
+    services = sorted({name.split("/")[0] for name in names})
+    wanted = set(names)
+    deadline = time.monotonic() + timeout
+    with progress(as_json) as show:
+        while wanted:
+            answer = session.call(FRAMEWORK, "ps", {"target": services})
+            rows = [row for row in answer["tasks"] if name(row) in wanted]
+            late = [row for row in rows if not row["settled"]]
+            show(rows, len(wanted) - len(late), len(wanted))
+            if not late:
+                break
+            if time.monotonic() >= deadline:
+                listed = "; ".join(f"{name(row)} {row['state']}: {row['reason']}" for row in late[:5])
+                more = f"; and {len(late) - 5} more" if len(late) > 5 else ""
+                fail(f"not {what} after {timeout:g} s: {listed}{more}")
+            time.sleep(POLL)
+    if not as_json:
+        click.echo(f"{len(wanted)} task{'' if len(wanted) == 1 else 's'} {what}")
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Callable[[Sequence[Row], int, int], None]]:
+    """How far it is: one line that changes on a terminal, in a pipe a line for every task that changed."""
+    seen: dict[str, str] = {}
+
+    def print_changes(rows: Sequence[Row], _done: int, _of: int) -> None:
+        for row in rows:
+            where = f" on {row['host']}" if row["host"] else ""
+            text = f"{name(row)} {row['state']}{where}"
+            if seen.get(name(row)) != text:
+                seen[name(row)] = text
+                click.echo(text + (f": {row['reason']}" if row["reason"] else ""))
+
+    if quiet:
+        yield lambda _rows, _done, _of: None
+    elif not sys.stdout.isatty():
+        yield print_changes
+    else:
+        from rich.console import Console
+
+        with Console().status("…") as spinner:
+
+            def show_line(rows: Sequence[Row], done: int, of: int) -> None:
+                late = next((row for row in rows if not row["settled"]), None)
+                rest = f" · {name(late)} {late['state']} {late['reason']}" if late else ""
+                spinner.update(f"{done} of {of}{rest}".replace("[", r"\["))
+
+            yield show_line
+
+
+def report(answer: Mapping[str, Any], changed: str, unchanged: str, as_json: bool) -> None:
+    """What a command set going; with ``--json`` the answer itself."""
+    if as_json:
+        print_json(answer)
+        return
+    counts = [(len(answer["changed"]), changed), (len(answer["unchanged"]), unchanged)]
+    parts = [f"{n} task{'' if n == 1 else 's'} {what}" for n, what in counts if n]
+    click.echo(", ".join(parts) or "nothing to do")
+    warn(answer["notes"])
+
+
+def warn(notes: Sequence[str]) -> None:
+    """Notes go to stderr, so that they are not taken for the answer."""
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+
+
+def name(row: Row) -> str:
+    """``core/web/2``."""
+    return f"{row['service']}/{row['job']}/{row['task']}"
+
+
+def user() -> str:
+    """Who gives the command."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user without a name
+        return "unknown"
