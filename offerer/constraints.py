@@ -3,12 +3,11 @@
 One implementation serves the allocator (which hosts can help a demand), the `coding` planner and `offerer why`.
 """
 
-import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 from offerer.errors import InvalidInput
+from offerer.patterns import fits, read_pattern
 
 OPERATORS = ("==", "!=", "in", "not in", "=~", "!~")
 
@@ -35,7 +34,7 @@ class Constraint(NamedTuple):
             return value in self.values
         if self.operator in ("!=", "not in"):
             return value not in self.values
-        found = value is not None and _compiled(self.values[0]).fullmatch(value) is not None
+        found = value is not None and fits(self.values[0], value)
         return found == (self.operator == "=~")
 
 
@@ -48,12 +47,7 @@ def check_constraint(constraint: Constraint) -> Constraint:
         raise InvalidInput(f"constraint on {constraint.attribute!r}: {constraint.operator} takes {wanted}")
     if constraint.operator in ("=~", "!~"):
         try:
-            _compiled(constraint.values[0])
-        except (re.error, OverflowError, RecursionError) as error:
-            raise InvalidInput(f"constraint {constraint}: not a regular expression: {error}") from None
+            read_pattern(constraint.values[0])
+        except InvalidInput as error:
+            raise InvalidInput(f"constraint {constraint}: {error}") from None
     return constraint
-
-
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
