@@ -35,7 +35,7 @@ from executor.records import (
     TaskKey,
     Verdict,
 )
-from executor.runtime import LogChunk, LogOptions
+from executor.runtime import CommandOptions, Inputs, LogChunk, LogOptions
 from executor.spec import Host
 from offerer.errors import NotFound
 from offerer.types import Reason
@@ -120,6 +120,32 @@ class FakeRuntime:
         """The spec."""
         task = self._check(key)
         return json.dumps({"runtime": "fake", "spec": json.loads(task.spec.redacted().to_bytes())}).encode()
+
+    async def run(
+        self, key: TaskKey, container: str, options: CommandOptions, inputs: Inputs
+    ) -> AsyncGenerator[LogChunk | int, None]:
+        """Say the command, and that it went well."""
+        self._check(key)
+        yield LogChunk(False, " ".join(options.command).encode() + b"\n")
+        yield 0
+
+    async def copy_from(self, key: TaskKey, container: str, path: str) -> AsyncGenerator[LogChunk, None]:
+        """There are no files."""
+        self._check(key)
+        nothing: tuple[LogChunk, ...] = ()
+        for chunk in nothing:
+            yield chunk
+        raise NotFound(f"{path}: the fake runtime has no files")
+
+    async def copy_into(self, key: TaskKey, container: str, path: str, inputs: Inputs) -> None:
+        """There is nowhere to put files."""
+        self._check(key)
+        raise NotFound(f"{path}: the fake runtime has no files")
+
+    async def usage(self, key: TaskKey, container: str) -> bytes:
+        """Nothing is used."""
+        self._check(key)
+        return b'{"at": 0, "cpu_time": 0, "memory": 0, "memory_limit": 0, "pids": 0, "processes": []}'
 
     async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
         """Nothing is ever left of what ended."""

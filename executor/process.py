@@ -21,10 +21,10 @@ from contextlib import ExitStack, aclosing, suppress
 from pathlib import Path
 from typing import Final
 
-from executor import supervise
+from executor import commands, supervise
 from executor.health import Check
 from executor.pool import Pool
-from executor.prober import Prober, answer_of_command, ask_network, where_to_ask
+from executor.prober import Prober, ask_network, where_to_ask
 from executor.records import (
     DONE,
     Adopted,
@@ -42,7 +42,7 @@ from executor.records import (
     Verdict,
 )
 from executor.retention import DEFAULT_RETENTION, Ended, Retention, expired
-from executor.runtime import LogChunk, LogOptions
+from executor.runtime import CommandOptions, Inputs, LogChunk, LogOptions
 from executor.spec import CLUSTER, HOST, Host, container_name, environment, group_of, labels, signal_number, task_of
 from executor.task_directory import Process, TaskDirectory, supervisor_lives
 from offerer import clock
@@ -111,7 +111,10 @@ class ProcessRuntime:
         """Ask on this machine; a command runs as the task's own did."""
         task, probe = check.task, check.probe
         if probe.command:
-            answer = self._ask_command(task, probe.command)
+            main = self._of(task.key).process
+            if main is None:
+                return answered("the task does not run")
+            answer = commands.probe(main, probe.command)
         else:
             answer = ask_network(*where_to_ask(task.spec, probe, ""), probe)
         self._prober.ask(probe, answer, answered)
@@ -135,6 +138,29 @@ class ProcessRuntime:
             "end": end._asdict() if end else None,
         }
         return json.dumps(described).encode()
+
+    async def run(
+        self, key: TaskKey, container: str, options: CommandOptions, inputs: Inputs
+    ) -> AsyncGenerator[LogChunk | int, None]:
+        """A command beside the task's own; it ends with whoever listens."""
+        async with aclosing(commands.run(self._running(key), options, inputs)) as items:
+            async for item in items:
+                yield item
+
+    async def copy_from(self, key: TaskKey, container: str, path: str) -> AsyncGenerator[LogChunk, None]:
+        """Files of this machine; a relative path begins at the task's working directory."""
+        async with aclosing(commands.copy_from(self._running(key), path)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def copy_into(self, key: TaskKey, container: str, path: str, inputs: Inputs) -> None:
+        """The same in the other direction."""
+        await commands.copy_into(self._running(key), path, inputs)
+
+    async def usage(self, key: TaskKey, container: str) -> bytes:
+        """What the task's process group uses."""
+        main = self._running(key)
+        return json.dumps(await self._pool.run(lambda: commands.usage(main))).encode()
 
     async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
         """Remove the directories of ended tasks that retention does not keep."""
@@ -167,22 +193,6 @@ class ProcessRuntime:
         os.close(watch)
         self._pool.submit(lambda: self._how_it_ended(key), self._on_event)
 
-    async def _ask_command(self, task: Task, command: tuple[str, ...]) -> str:
-        main = self._of(task.key).process
-        if main is None:
-            return "the task does not run"
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=f"/proc/{main.pid}/cwd", env=main.environment(), start_new_session=True,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        try:
-            output, _ = await process.communicate()
-            return answer_of_command(process.returncode or 0, output)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-
     def _of(self, key: TaskKey) -> TaskDirectory:
         return TaskDirectory(self._directory / container_name(key, self._host))
 
@@ -191,6 +201,13 @@ class ProcessRuntime:
         if directory.process is None:
             raise NotFound(f"task {key[1]} of {key[0]} did not run on this host, or was removed since")
         return directory
+
+    def _running(self, key: TaskKey) -> Process:
+        directory = self._find(key)
+        process = directory.process
+        if process is None or directory.end is not None:
+            raise NotFound(f"task {key[1]} of {key[0]} does not run")
+        return process
 
     # -- in a thread of the pool ---------------------------------------------------------------------------------
 

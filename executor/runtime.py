@@ -6,7 +6,7 @@ All calls come from the event loop's thread, and all callbacks are made there. A
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Collection
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
@@ -35,6 +35,36 @@ class LogChunk(NamedTuple):
     data: bytes
 
 
+class TerminalSize(NamedTuple):
+    """Of the terminal that a command is shown on."""
+
+    rows: int
+    columns: int
+
+
+class CommandOptions(NamedTuple):
+    """A command to run in a container."""
+
+    command: tuple[str, ...]
+    tty: bool = False
+    stdin: bool = False
+    user: str = ""
+    working_dir: str = ""
+    size: TerminalSize | None = None
+
+
+class Input(NamedTuple):
+    """What comes from whoever opened an attachment."""
+
+    data: bytes = b""
+    end: bool = False
+    """There is no more data."""
+    size: TerminalSize | None = None
+
+
+Inputs = AsyncIterable[Input]
+
+
 class Runtime(Protocol):
     """Runs tasks on this host."""
 
@@ -61,6 +91,23 @@ class Runtime(Protocol):
 
     async def inspect(self, key: TaskKey, container: str = "") -> bytes:
         """All that is known of a task's container, as JSON, without secrets. Raises `NotFound` or `Unavailable`."""
+
+    def run(
+        self, key: TaskKey, container: str, options: CommandOptions, inputs: Inputs
+    ) -> AsyncGenerator[LogChunk | int, None]:
+        """Run a command in a container that runs: its output, and in the end its exit code.
+
+        This and the next three raise `NotFound`, `InvalidInput` or `Unavailable`.
+        """
+
+    def copy_from(self, key: TaskKey, container: str, path: str) -> AsyncGenerator[LogChunk, None]:
+        """A file or directory of a container as a tar stream."""
+
+    async def copy_into(self, key: TaskKey, container: str, path: str, inputs: Inputs) -> None:
+        """Unpack a tar stream into a directory of a container."""
+
+    async def usage(self, key: TaskKey, container: str) -> bytes:
+        """What a container uses now, as JSON: ``{"at": µs, "cpu_time": µs, "memory": bytes, "processes": […], …}``."""
 
     async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
         """Remove what retention does not keep of ended tasks, and say of which tasks something is still there.

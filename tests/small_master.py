@@ -134,7 +134,9 @@ class SmallMaster(codec.ExecutorsServicer):
         await self.status(task_id, TaskState.RUNNING)
         await self.attach(task_id, enough=output, follow=True)
 
-    async def attach(self, task_id: str, enough: bytes = b"", **logs: object) -> tuple[bytes, bytes, str]:
+    async def attach(
+        self, task_id: str, enough: bytes = b"", container: str = "", **logs: object
+    ) -> tuple[bytes, bytes, str]:
         """Ask for the logs, or with no options for inspect: what came on both outputs, and the error.
 
         With `enough`, it ends as soon as that came instead of waiting for the end.
@@ -144,6 +146,7 @@ class SmallMaster(codec.ExecutorsServicer):
         self._attachments[attachment] = (ended, chunks, errors)
         message = codec.executor.ToExecutor()
         asked = message.attachments.add(attachment_id=attachment, framework_id=FRAMEWORK, task_id=task_id)
+        asked.container = container
         if logs:
             asked.logs.CopyFrom(codec.executor.LogsRequest(**logs))
         else:

@@ -13,7 +13,7 @@ import itertools
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +23,7 @@ import docker.types
 
 from executor.docker.client import AWAY, DEFAULT_URL, Clients, our_errors, words
 from executor.docker.containers import Containers, starting
-from executor.docker.sessions import ask_command
+from executor.docker.sessions import Sessions
 from executor.health import Check
 from executor.inspection import REMOVED, adopted, ended, key_of, log_frames, microseconds, redacted
 from executor.pool import Pool
@@ -45,7 +45,7 @@ from executor.records import (
     Verdict,
 )
 from executor.retention import DEFAULT_RETENTION, Ended, Retention, expired
-from executor.runtime import LogChunk, LogOptions
+from executor.runtime import CommandOptions, Inputs, LogChunk, LogOptions
 from executor.spec import (
     CONTAINER,
     FRAMEWORK,
@@ -68,7 +68,7 @@ from offerer.types import SECOND
 _log = logging.getLogger("offerer.executor")
 
 _PULLS: Final = 3  # at a time, beside the other operations: a slow registry must not keep containers from starting
-_PROBES: Final = 4  # commands at a time, likewise
+_SESSIONS: Final = 4  # calls for probes and attachments at a time, likewise
 _RELIST_EVERY: Final = 60.0
 _ENDED_STATES: Final = ("exited", "dead", "removing")
 DEFAULT_SECRETS: Final = Path("/run/offerer/secrets")
@@ -102,7 +102,8 @@ class DockerRuntime:
         self._loop: asyncio.AbstractEventLoop
         self._pool: Pool
         self._pull_pool: Pool
-        self._probe_pool: Pool
+        self._session_pool: Pool
+        self._sessions: Sessions
         self._prober: Prober
         self._watcher: Watcher
         self._containers: Containers
@@ -113,7 +114,8 @@ class DockerRuntime:
         self._loop = asyncio.get_running_loop()
         self._pool = Pool(self._parallel, "docker")
         self._pull_pool = Pool(_PULLS, "docker-pull")
-        self._probe_pool = Pool(_PROBES, "docker-probe")
+        self._session_pool = Pool(_SESSIONS, "docker-session")
+        self._sessions = Sessions(self._clients, self._session_pool)
         self._prober = Prober()
         try:
             found = await self._find_all()
@@ -159,7 +161,7 @@ class DockerRuntime:
         task, probe = check.task, check.probe
         if probe.command:
             container = container_name(task.key, self._host, check.container or main_parts(task.spec)[0].name)
-            answer = self._probe_pool.run(partial(ask_command, self._clients, container, probe))
+            answer = _or_its_error(self._sessions.probe(container, probe.command))
         else:
             answer = ask_network(*where_to_ask(task.spec, probe, _address(task.data)), probe)
         self._prober.ask(probe, answer, answered)
@@ -178,6 +180,30 @@ class DockerRuntime:
         """The engine's own description, without what is secret."""
         found = await self._find(key, container)
         return json.dumps(redacted(await self._ask(lambda: self._clients.get().inspect_container(found)))).encode()
+
+    async def run(
+        self, key: TaskKey, container: str, options: CommandOptions, inputs: Inputs
+    ) -> AsyncGenerator[LogChunk | int, None]:
+        """A command in the container; one that is given up runs on, without input."""
+        found = await self._find(key, container)
+        async with contextlib.aclosing(self._sessions.run(found, options, inputs)) as items:
+            async for item in items:
+                yield item
+
+    async def copy_from(self, key: TaskKey, container: str, path: str) -> AsyncGenerator[LogChunk, None]:
+        """By the engine, so that the container needs no tar; also of one that has ended."""
+        found = await self._find(key, container)
+        async with contextlib.aclosing(self._sessions.copy_from(found, path)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def copy_into(self, key: TaskKey, container: str, path: str, inputs: Inputs) -> None:
+        """The same in the other direction."""
+        await self._sessions.copy_into(await self._find(key, container), path, inputs)
+
+    async def usage(self, key: TaskKey, container: str) -> bytes:
+        """The engine's figures."""
+        return await self._sessions.usage(await self._find(key, container))
 
     async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
         """Remove ended containers that retention does not keep, and what should not be there at all."""
@@ -209,7 +235,7 @@ class DockerRuntime:
     async def _close_pools(self) -> None:
         await self._pool.close()
         await self._pull_pool.close()
-        await self._probe_pool.close()
+        await self._session_pool.close()
         self._clients.close()
 
     # -- in the event loop ---------------------------------------------------------------------------------------
@@ -396,6 +422,14 @@ def _name(listed: Mapping[str, Any]) -> str:
     """The name of a container, from the engine's list."""
     name: str = listed["Names"][0]
     return name.removeprefix("/")
+
+
+async def _or_its_error(answer: Awaitable[str]) -> str:
+    """A probe that cannot be carried out has failed."""
+    try:
+        return await answer
+    except OffererError as error:
+        return str(error)
 
 
 def _address(data: bytes) -> str:

@@ -115,6 +115,33 @@ class OperatorService(codec.OperatorServicer):
             await abort(context, error)
         return operator.InspectResponse(json=b"".join(chunks))
 
+    async def Attach(self, _requests: object, context: Context) -> None:
+        """A command in a task's container, files to or from it, or what it uses; inputs are passed on."""
+        first = await context.read()
+        if first is grpc.aio.EOF:
+            return
+        try:
+            async for message in self._attachments.open(first.task, _wanted(first), _inputs(context)):
+                if message.HasField("exit_code"):
+                    await context.write(operator.AttachResponse(exit_code=message.exit_code))
+                elif message.chunks:
+                    await context.write(operator.AttachResponse(chunks=message.chunks))
+        except OffererError as error:
+            await abort(context, error)
+
+
+def _wanted(request: operator.AttachRequest) -> codec.executor.OpenAttachment:
+    for kind in ("exec", "copy", "top"):
+        if request.HasField(kind):
+            return codec.executor.OpenAttachment(**{kind: getattr(request, kind)})
+    raise InvalidInput("the first message of an attachment must say what is wanted: exec, copy or top")
+
+
+async def _inputs(context: Context) -> AsyncIterator[codec.executor.ToAttachment]:
+    while (message := await context.read()) is not grpc.aio.EOF:
+        if message.HasField("input"):
+            yield message.input
+
 
 def _events(entries: list[Any]) -> operator.Events:
     return operator.Events(

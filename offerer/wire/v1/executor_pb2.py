@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 from offerer.wire.v1 import common_pb2 as offerer_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19offerer/v1/executor.proto\x12\nofferer.v1\x1a\x17offerer/v1/common.proto\"d\n\x0c\x46romExecutor\x12*\n\x08register\x18\x01 \x01(\x0b\x32\x18.offerer.v1.RegisterHost\x12(\n\x08statuses\x18\x02 \x03(\x0b\x32\x16.offerer.v1.TaskStatus\"\xae\x02\n\x0cRegisterHost\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07host_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12<\n\nattributes\x18\x05 \x03(\x0b\x32(.offerer.v1.RegisterHost.AttributesEntry\x12$\n\x05total\x18\x06 \x01(\x0b\x32\x15.offerer.v1.Resources\x12#\n\x05tasks\x18\x07 \x03(\x0b\x32\x14.offerer.v1.HeldTask\x12\x0f\n\x07runtime\x18\x08 \x01(\t\x12\x10\n\x08software\x18\t \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"r\n\x08HeldTask\x12\x14\n\x0c\x66ramework_id\x18\x01 \x01(\t\x12(\n\tresources\x18\x02 \x01(\x0b\x32\x15.offerer.v1.Resources\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.offerer.v1.TaskStatus\"\xd8\x01\n\nToExecutor\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12.\n\nregistered\x18\x02 \x01(\x0b\x32\x1a.offerer.v1.HostRegistered\x12(\n\x08launches\x18\x03 \x03(\x0b\x32\x16.offerer.v1.LaunchTask\x12#\n\x05kills\x18\x04 \x03(\x0b\x32\x14.offerer.v1.KillTask\x12\x0c\n\x04\x61\x63ks\x18\x05 \x03(\x0c\x12/\n\x0b\x61ttachments\x18\x06 \x03(\x0b\x32\x1a.offerer.v1.OpenAttachment\">\n\x0eHostRegistered\x12\x11\n\theartbeat\x18\x01 \x01(\x03\x12\x19\n\x11unreachable_after\x18\x02 \x01(\x03\"F\n\nLaunchTask\x12\x14\n\x0c\x66ramework_id\x18\x01 \x01(\t\x12\"\n\x04task\x18\x02 \x01(\x0b\x32\x14.offerer.v1.TaskInfo\"O\n\x08KillTask\x12\x14\n\x0c\x66ramework_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x12\n\x05grace\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_grace\"\xae\x01\n\x0eOpenAttachment\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12\x14\n\x0c\x66ramework_id\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\'\n\x04logs\x18\x04 \x01(\x0b\x32\x17.offerer.v1.LogsRequestH\x00\x12-\n\x07inspect\x18\x05 \x01(\x0b\x32\x1a.offerer.v1.InspectRequestH\x00\x42\x06\n\x04kind\"M\n\x0bLogsRequest\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\x12\x11\n\x04tail\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\ntimestamps\x18\x03 \x01(\x08\x42\x07\n\x05_tail\"\x10\n\x0eInspectRequest\"\\\n\x0e\x46romAttachment\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12$\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x14.offerer.v1.LogChunk\x12\r\n\x05\x65rror\x18\x03 \x01(\t\"(\n\x08LogChunk\x12\x0e\n\x06stderr\x18\x01 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x0e\n\x0cToAttachment2\x90\x01\n\tExecutors\x12?\n\x07\x43onnect\x12\x18.offerer.v1.FromExecutor\x1a\x16.offerer.v1.ToExecutor(\x01\x30\x01\x12\x42\n\x06\x41ttach\x12\x1a.offerer.v1.FromAttachment\x1a\x18.offerer.v1.ToAttachment(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19offerer/v1/executor.proto\x12\nofferer.v1\x1a\x17offerer/v1/common.proto\"d\n\x0c\x46romExecutor\x12*\n\x08register\x18\x01 \x01(\x0b\x32\x18.offerer.v1.RegisterHost\x12(\n\x08statuses\x18\x02 \x03(\x0b\x32\x16.offerer.v1.TaskStatus\"\xae\x02\n\x0cRegisterHost\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0f\n\x07host_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x04 \x01(\t\x12<\n\nattributes\x18\x05 \x03(\x0b\x32(.offerer.v1.RegisterHost.AttributesEntry\x12$\n\x05total\x18\x06 \x01(\x0b\x32\x15.offerer.v1.Resources\x12#\n\x05tasks\x18\x07 \x03(\x0b\x32\x14.offerer.v1.HeldTask\x12\x0f\n\x07runtime\x18\x08 \x01(\t\x12\x10\n\x08software\x18\t \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"r\n\x08HeldTask\x12\x14\n\x0c\x66ramework_id\x18\x01 \x01(\t\x12(\n\tresources\x18\x02 \x01(\x0b\x32\x15.offerer.v1.Resources\x12&\n\x06status\x18\x03 \x01(\x0b\x32\x16.offerer.v1.TaskStatus\"\xd8\x01\n\nToExecutor\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12.\n\nregistered\x18\x02 \x01(\x0b\x32\x1a.offerer.v1.HostRegistered\x12(\n\x08launches\x18\x03 \x03(\x0b\x32\x16.offerer.v1.LaunchTask\x12#\n\x05kills\x18\x04 \x03(\x0b\x32\x14.offerer.v1.KillTask\x12\x0c\n\x04\x61\x63ks\x18\x05 \x03(\x0c\x12/\n\x0b\x61ttachments\x18\x06 \x03(\x0b\x32\x1a.offerer.v1.OpenAttachment\">\n\x0eHostRegistered\x12\x11\n\theartbeat\x18\x01 \x01(\x03\x12\x19\n\x11unreachable_after\x18\x02 \x01(\x03\"F\n\nLaunchTask\x12\x14\n\x0c\x66ramework_id\x18\x01 \x01(\t\x12\"\n\x04task\x18\x02 \x01(\x0b\x32\x14.offerer.v1.TaskInfo\"O\n\x08KillTask\x12\x14\n\x0c\x66ramework_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x12\n\x05grace\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x08\n\x06_grace\"\xba\x02\n\x0eOpenAttachment\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12\x14\n\x0c\x66ramework_id\x18\x02 \x01(\t\x12\x0f\n\x07task_id\x18\x03 \x01(\t\x12\'\n\x04logs\x18\x04 \x01(\x0b\x32\x17.offerer.v1.LogsRequestH\x00\x12-\n\x07inspect\x18\x05 \x01(\x0b\x32\x1a.offerer.v1.InspectRequestH\x00\x12\'\n\x04\x65xec\x18\x07 \x01(\x0b\x32\x17.offerer.v1.ExecRequestH\x00\x12\'\n\x04\x63opy\x18\x08 \x01(\x0b\x32\x17.offerer.v1.CopyRequestH\x00\x12%\n\x03top\x18\t \x01(\x0b\x32\x16.offerer.v1.TopRequestH\x00\x12\x11\n\tcontainer\x18\x06 \x01(\tB\x06\n\x04kind\"M\n\x0bLogsRequest\x12\x0e\n\x06\x66ollow\x18\x01 \x01(\x08\x12\x11\n\x04tail\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x12\n\ntimestamps\x18\x03 \x01(\x08\x42\x07\n\x05_tail\"\x10\n\x0eInspectRequest\"\x85\x01\n\x0b\x45xecRequest\x12\x0f\n\x07\x63ommand\x18\x01 \x03(\t\x12\x0b\n\x03tty\x18\x02 \x01(\x08\x12\r\n\x05stdin\x18\x03 \x01(\x08\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x13\n\x0bworking_dir\x18\x05 \x01(\t\x12&\n\x04size\x18\x06 \x01(\x0b\x32\x18.offerer.v1.TerminalSize\"-\n\x0cTerminalSize\x12\x0c\n\x04rows\x18\x01 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\r\")\n\x0b\x43opyRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04into\x18\x02 \x01(\x08\"\x0c\n\nTopRequest\"\x82\x01\n\x0e\x46romAttachment\x12\x15\n\rattachment_id\x18\x01 \x01(\t\x12$\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x14.offerer.v1.LogChunk\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x16\n\texit_code\x18\x04 \x01(\x05H\x00\x88\x01\x01\x42\x0c\n\n_exit_code\"(\n\x08LogChunk\x12\x0e\n\x06stderr\x18\x01 \x01(\x08\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"[\n\x0cToAttachment\x12\r\n\x05input\x18\x01 \x01(\x0c\x12\x14\n\x0c\x65nd_of_input\x18\x02 \x01(\x08\x12&\n\x04size\x18\x03 \x01(\x0b\x32\x18.offerer.v1.TerminalSize2\x90\x01\n\tExecutors\x12?\n\x07\x43onnect\x12\x18.offerer.v1.FromExecutor\x1a\x16.offerer.v1.ToExecutor(\x01\x30\x01\x12\x42\n\x06\x41ttach\x12\x1a.offerer.v1.FromAttachment\x1a\x18.offerer.v1.ToAttachment(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,17 +41,25 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_KILLTASK']._serialized_start=944
   _globals['_KILLTASK']._serialized_end=1023
   _globals['_OPENATTACHMENT']._serialized_start=1026
-  _globals['_OPENATTACHMENT']._serialized_end=1200
-  _globals['_LOGSREQUEST']._serialized_start=1202
-  _globals['_LOGSREQUEST']._serialized_end=1279
-  _globals['_INSPECTREQUEST']._serialized_start=1281
-  _globals['_INSPECTREQUEST']._serialized_end=1297
-  _globals['_FROMATTACHMENT']._serialized_start=1299
-  _globals['_FROMATTACHMENT']._serialized_end=1391
-  _globals['_LOGCHUNK']._serialized_start=1393
-  _globals['_LOGCHUNK']._serialized_end=1433
-  _globals['_TOATTACHMENT']._serialized_start=1435
-  _globals['_TOATTACHMENT']._serialized_end=1449
-  _globals['_EXECUTORS']._serialized_start=1452
-  _globals['_EXECUTORS']._serialized_end=1596
+  _globals['_OPENATTACHMENT']._serialized_end=1340
+  _globals['_LOGSREQUEST']._serialized_start=1342
+  _globals['_LOGSREQUEST']._serialized_end=1419
+  _globals['_INSPECTREQUEST']._serialized_start=1421
+  _globals['_INSPECTREQUEST']._serialized_end=1437
+  _globals['_EXECREQUEST']._serialized_start=1440
+  _globals['_EXECREQUEST']._serialized_end=1573
+  _globals['_TERMINALSIZE']._serialized_start=1575
+  _globals['_TERMINALSIZE']._serialized_end=1620
+  _globals['_COPYREQUEST']._serialized_start=1622
+  _globals['_COPYREQUEST']._serialized_end=1663
+  _globals['_TOPREQUEST']._serialized_start=1665
+  _globals['_TOPREQUEST']._serialized_end=1677
+  _globals['_FROMATTACHMENT']._serialized_start=1680
+  _globals['_FROMATTACHMENT']._serialized_end=1810
+  _globals['_LOGCHUNK']._serialized_start=1812
+  _globals['_LOGCHUNK']._serialized_end=1852
+  _globals['_TOATTACHMENT']._serialized_start=1854
+  _globals['_TOATTACHMENT']._serialized_end=1945
+  _globals['_EXECUTORS']._serialized_start=1948
+  _globals['_EXECUTORS']._serialized_end=2092
 # @@protoc_insertion_point(module_scope)

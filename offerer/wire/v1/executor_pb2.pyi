@@ -96,18 +96,26 @@ class KillTask(_message.Message):
     def __init__(self, framework_id: _Optional[str] = ..., task_id: _Optional[str] = ..., grace: _Optional[int] = ...) -> None: ...
 
 class OpenAttachment(_message.Message):
-    __slots__ = ("attachment_id", "framework_id", "task_id", "logs", "inspect")
+    __slots__ = ("attachment_id", "framework_id", "task_id", "logs", "inspect", "exec", "copy", "top", "container")
     ATTACHMENT_ID_FIELD_NUMBER: _ClassVar[int]
     FRAMEWORK_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     LOGS_FIELD_NUMBER: _ClassVar[int]
     INSPECT_FIELD_NUMBER: _ClassVar[int]
+    EXEC_FIELD_NUMBER: _ClassVar[int]
+    COPY_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
     attachment_id: str
     framework_id: str
     task_id: str
     logs: LogsRequest
     inspect: InspectRequest
-    def __init__(self, attachment_id: _Optional[str] = ..., framework_id: _Optional[str] = ..., task_id: _Optional[str] = ..., logs: _Optional[_Union[LogsRequest, _Mapping]] = ..., inspect: _Optional[_Union[InspectRequest, _Mapping]] = ...) -> None: ...
+    exec: ExecRequest
+    copy: CopyRequest
+    top: TopRequest
+    container: str
+    def __init__(self, attachment_id: _Optional[str] = ..., framework_id: _Optional[str] = ..., task_id: _Optional[str] = ..., logs: _Optional[_Union[LogsRequest, _Mapping]] = ..., inspect: _Optional[_Union[InspectRequest, _Mapping]] = ..., exec: _Optional[_Union[ExecRequest, _Mapping]] = ..., copy: _Optional[_Union[CopyRequest, _Mapping]] = ..., top: _Optional[_Union[TopRequest, _Mapping]] = ..., container: _Optional[str] = ...) -> None: ...
 
 class LogsRequest(_message.Message):
     __slots__ = ("follow", "tail", "timestamps")
@@ -123,15 +131,53 @@ class InspectRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class ExecRequest(_message.Message):
+    __slots__ = ("command", "tty", "stdin", "user", "working_dir", "size")
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    TTY_FIELD_NUMBER: _ClassVar[int]
+    STDIN_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    WORKING_DIR_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    command: _containers.RepeatedScalarFieldContainer[str]
+    tty: bool
+    stdin: bool
+    user: str
+    working_dir: str
+    size: TerminalSize
+    def __init__(self, command: _Optional[_Iterable[str]] = ..., tty: bool = ..., stdin: bool = ..., user: _Optional[str] = ..., working_dir: _Optional[str] = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ...) -> None: ...
+
+class TerminalSize(_message.Message):
+    __slots__ = ("rows", "columns")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    columns: int
+    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[int] = ...) -> None: ...
+
+class CopyRequest(_message.Message):
+    __slots__ = ("path", "into")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    INTO_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    into: bool
+    def __init__(self, path: _Optional[str] = ..., into: bool = ...) -> None: ...
+
+class TopRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class FromAttachment(_message.Message):
-    __slots__ = ("attachment_id", "chunks", "error")
+    __slots__ = ("attachment_id", "chunks", "error", "exit_code")
     ATTACHMENT_ID_FIELD_NUMBER: _ClassVar[int]
     CHUNKS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
     attachment_id: str
     chunks: _containers.RepeatedCompositeFieldContainer[LogChunk]
     error: str
-    def __init__(self, attachment_id: _Optional[str] = ..., chunks: _Optional[_Iterable[_Union[LogChunk, _Mapping]]] = ..., error: _Optional[str] = ...) -> None: ...
+    exit_code: int
+    def __init__(self, attachment_id: _Optional[str] = ..., chunks: _Optional[_Iterable[_Union[LogChunk, _Mapping]]] = ..., error: _Optional[str] = ..., exit_code: _Optional[int] = ...) -> None: ...
 
 class LogChunk(_message.Message):
     __slots__ = ("stderr", "data")
@@ -142,5 +188,11 @@ class LogChunk(_message.Message):
     def __init__(self, stderr: bool = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class ToAttachment(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("input", "end_of_input", "size")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    END_OF_INPUT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    input: bytes
+    end_of_input: bool
+    size: TerminalSize
+    def __init__(self, input: _Optional[bytes] = ..., end_of_input: bool = ..., size: _Optional[_Union[TerminalSize, _Mapping]] = ...) -> None: ...

@@ -38,7 +38,7 @@ class ExecutorsServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Attach(self, request_iterator, context):
-        """One stream per attachment the master asked for (logs, inspect): chunks flow from the executor.
+        """One stream per attachment the master asked for: chunks flow from the executor, and where there is an input, to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -235,14 +235,38 @@ class CallResponse(_message.Message):
     def __init__(self, answer: _Optional[bytes] = ...) -> None: ...
 
 class TaskRequest(_message.Message):
-    __slots__ = ("framework_id", "task_id", "host_id")
+    __slots__ = ("framework_id", "task_id", "host_id", "container")
     FRAMEWORK_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
     framework_id: str
     task_id: str
     host_id: str
-    def __init__(self, framework_id: _Optional[str] = ..., task_id: _Optional[str] = ..., host_id: _Optional[str] = ...) -> None: ...
+    container: str
+    def __init__(self, framework_id: _Optional[str] = ..., task_id: _Optional[str] = ..., host_id: _Optional[str] = ..., container: _Optional[str] = ...) -> None: ...
+
+class AttachRequest(_message.Message):
+    __slots__ = ("task", "exec", "copy", "top", "input")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    EXEC_FIELD_NUMBER: _ClassVar[int]
+    COPY_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    task: TaskRequest
+    exec: _executor_pb2.ExecRequest
+    copy: _executor_pb2.CopyRequest
+    top: _executor_pb2.TopRequest
+    input: _executor_pb2.ToAttachment
+    def __init__(self, task: _Optional[_Union[TaskRequest, _Mapping]] = ..., exec: _Optional[_Union[_executor_pb2.ExecRequest, _Mapping]] = ..., copy: _Optional[_Union[_executor_pb2.CopyRequest, _Mapping]] = ..., top: _Optional[_Union[_executor_pb2.TopRequest, _Mapping]] = ..., input: _Optional[_Union[_executor_pb2.ToAttachment, _Mapping]] = ...) -> None: ...
+
+class AttachResponse(_message.Message):
+    __slots__ = ("chunks", "exit_code")
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    EXIT_CODE_FIELD_NUMBER: _ClassVar[int]
+    chunks: _containers.RepeatedCompositeFieldContainer[_executor_pb2.LogChunk]
+    exit_code: int
+    def __init__(self, chunks: _Optional[_Iterable[_Union[_executor_pb2.LogChunk, _Mapping]]] = ..., exit_code: _Optional[int] = ...) -> None: ...
 
 class TaskLogsRequest(_message.Message):
     __slots__ = ("task", "options")

@@ -49,6 +49,11 @@ class OperatorStub(object):
                 request_serializer=offerer_dot_v1_dot_operator__pb2.TaskRequest.SerializeToString,
                 response_deserializer=offerer_dot_v1_dot_operator__pb2.InspectResponse.FromString,
                 )
+        self.Attach = channel.stream_stream(
+                '/offerer.v1.Operator/Attach',
+                request_serializer=offerer_dot_v1_dot_operator__pb2.AttachRequest.SerializeToString,
+                response_deserializer=offerer_dot_v1_dot_operator__pb2.AttachResponse.FromString,
+                )
 
 
 class OperatorServicer(object):
@@ -101,6 +106,13 @@ class OperatorServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Attach(self, request_iterator, context):
+        """A command in a task's container, files to or from it, what it uses: the first message says which.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OperatorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -138,6 +150,11 @@ def add_OperatorServicer_to_server(servicer, server):
                     servicer.Inspect,
                     request_deserializer=offerer_dot_v1_dot_operator__pb2.TaskRequest.FromString,
                     response_serializer=offerer_dot_v1_dot_operator__pb2.InspectResponse.SerializeToString,
+            ),
+            'Attach': grpc.stream_stream_rpc_method_handler(
+                    servicer.Attach,
+                    request_deserializer=offerer_dot_v1_dot_operator__pb2.AttachRequest.FromString,
+                    response_serializer=offerer_dot_v1_dot_operator__pb2.AttachResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -265,6 +282,23 @@ class Operator(object):
         return grpc.experimental.unary_unary(request, target, '/offerer.v1.Operator/Inspect',
             offerer_dot_v1_dot_operator__pb2.TaskRequest.SerializeToString,
             offerer_dot_v1_dot_operator__pb2.InspectResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def Attach(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(request_iterator, target, '/offerer.v1.Operator/Attach',
+            offerer_dot_v1_dot_operator__pb2.AttachRequest.SerializeToString,
+            offerer_dot_v1_dot_operator__pb2.AttachResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 
