@@ -28,8 +28,8 @@ PURE = sorted(
         *(
             ROOT / "offerer" / f"{name}.py"
             for name in (
-                "constraints", "container_checks", "containers", "errors", "framework", "ids", "resources",
-                "store/protocol", "task_states", "types",
+                "constraints", "container_checks", "containers", "errors", "framework", "ids", "patterns",
+                "resources", "store/protocol", "task_states", "types",
             )
         ),
     ]
