@@ -114,13 +114,11 @@ async def _run(setup: Setup, files: Sequence[Path], *, up: bool, once: bool, tim
     async with running_cluster(setup, DEFAULT_MASTER) as master:
         click.echo(f"The master answers at {master.address}; {setup.hosts} hosts, runtime {setup.runtime}.")
         session = Session(master.address)
+        work = asyncio.create_task(_work(session, files, up=up, timeout=timeout))
+        stopped = asyncio.create_task(stop.wait())
         try:
-            work = asyncio.create_task(_work(session, files, up=up, timeout=timeout))
-            stopped = asyncio.create_task(stop.wait())
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
             if not work.done():
-                work.cancel()
                 click.echo("Stopping.", err=True)
                 return 130
             all_run = await work
@@ -129,6 +127,8 @@ async def _run(setup: Setup, files: Sequence[Path], *, up: bool, once: bool, tim
                 await stop.wait()
                 click.echo("Stopping.", err=True)
         finally:
+            work.cancel()
+            stopped.cancel()
             session.close()
     return 0 if all_run or not once else 1
 
