@@ -48,7 +48,7 @@ def _tar() -> bytes:
         raise ValueError("there is no busybox; install it: apt-get install busybox-static")
     binary = Path(busybox).read_bytes()
     if b"/ld-linux" in binary or b"/ld-musl" in binary:
-        raise ValueError(f"{busybox} is not static, so it does not run alone; install it: apt-get install busybox-static")
+        raise ValueError(f"{busybox} needs other files; install one that does not: apt-get install busybox-static")
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
