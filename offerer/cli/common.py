@@ -238,6 +238,9 @@ def run_reporting_errors(run: Callable[[], Any]) -> NoReturn:
     """Run a command to its end and leave with its exit code, every error on purpose as one line."""
     try:
         code = run()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(EXIT_USAGE)
     except click.UsageError as error:
         hint = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
         fail(error.format_message().rstrip(".") + hint, EXIT_USAGE)

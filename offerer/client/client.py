@@ -173,6 +173,7 @@ class Client:
             self._heartbeat = max(message.registered.heartbeat, SECOND // 100)
             self.plugin.on_registered(outbox, [codec.read_status(task) for task in message.registered.tasks])
             self.registered.set()
+            log.info("framework %s: registered, role %s", self._framework.name, self._framework.role)
         if message.statuses:
             self.plugin.on_statuses([codec.read_status(each) for each in message.statuses])
         if message.rescinded:

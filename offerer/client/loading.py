@@ -46,5 +46,7 @@ def _load_class(plugin: str) -> Any:
         return getattr(importlib.import_module(module_name), class_name)
     except ModuleNotFoundError as error:
         raise InvalidInput(f"framework {plugin!r}: {error}; is its package installed, or PYTHONPATH set?") from None
+    except SyntaxError as error:
+        raise InvalidInput(f"framework {plugin!r}: {error.filename}, line {error.lineno}: {error.msg}") from None
     except AttributeError:
         raise InvalidInput(f"framework {plugin!r}: module {module_name} has no {class_name!r}") from None

@@ -34,7 +34,7 @@ def default_store() -> Path:
 
 @click.command(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--listen", default="127.0.0.1:5050", show_default=True, metavar="HOST:PORT", help="Address for gRPC.")
-@click.option("--store", type=click.Path(path_type=Path), help="SQLite file of the state.")
+@click.option("--store", type=click.Path(path_type=Path), help=f"SQLite file of the state.  [{default_store()}]")
 @click.option("--framework", "frameworks", multiple=True, metavar="NAME|MODULE:CLASS", help="Host this plug-in too.")
 @click.option("--heartbeat", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, metavar="SECONDS")
 @click.option(
