@@ -5,12 +5,14 @@ Whatever changes is in the store before the answer goes out.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-from frameworks.coding import obstacles, orders, rollout, views
+from frameworks.coding import explain, obstacles, orders, rollout, views
 from frameworks.coding.history import prefix_of, read_entry
 from frameworks.coding.names import Target, did_you_mean, natural, parse_target
+from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import prepare_push
 from frameworks.coding.records import Task
 from frameworks.coding.state import State
@@ -20,13 +22,18 @@ Arguments = Mapping[str, object]
 
 _MANY: Final = 1_000_000
 _HISTORY: Final = 20
+_LOOK: Final = 0.05  # seconds between two looks whether offers have come
+_LOOKS: Final = 20
 
 
 class Api:
     """Answers calls. `save` returns once everything changed so far is safe in the store."""
 
-    def __init__(self, state: State, context: Context, save: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, state: State, planner: Planner, context: Context, save: Callable[[], Awaitable[None]]
+    ) -> None:
         self._state = state
+        self._planner = planner
         self._context = context
         self._save = save
         self._methods: dict[str, Callable[[Arguments], Awaitable[dict[str, object]]]] = {
@@ -40,6 +47,7 @@ class Api:
             "history": self._history,
             "services": self._services,
             "task": self._task,
+            "why": self._why,
             "rollout": self._rollout,
             "pause": self._pause,
             "resume": self._resume,
@@ -135,6 +143,27 @@ class Api:
     async def _ps(self, arguments: Arguments) -> dict[str, object]:
         targets = self._targets(arguments, default_all=True)
         return {"tasks": views.task_rows(self._state, targets, self._now()), "now": self._now()}
+
+    async def _why(self, arguments: Arguments) -> dict[str, object]:
+        targets = self._targets(arguments)
+        for target in targets:
+            orders.check_pushed(self._state, target, or_up=True)
+        tasks = self._state.covered(targets)
+        late = [task for task in tasks if not task.settled]
+        if any(explain.waits_for_place(self._state, task, self._now()) for task in late):
+            self._planner.look()
+            self._context.wake()
+            for _ in range(_LOOKS):
+                if not self._planner.looking:
+                    break
+                await asyncio.sleep(_LOOK)
+        now = self._now()
+        return {
+            "tasks": [explain.why(self._state, self._planner.hosts, task, now) for task in late],
+            "settled": sum(task.wanted is not None and task.settled for task in tasks),
+            "down": sum(task.wanted is None and task.settled for task in tasks),
+            "now": now,
+        }
 
     async def _rollout(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)

@@ -1,4 +1,4 @@
-"""Which task goes on which host: strict about conditions, then spread, then level. And why one goes nowhere.
+"""Which task goes on which host: strict about conditions, then spread, then level.
 
 Pure, and deterministic: the same offers and tasks give the same placement.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 import bisect
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from frameworks.coding.names import TaskName
 from frameworks.coding.plans import TaskPlan
@@ -91,41 +91,48 @@ class Level:
 _NOTHING: Final = Resources()
 
 
-def refusal(plan: TaskPlan, host: Host) -> str | None:
-    """Why this host cannot take a task of this plan: ``lack memory``, ``excluded by zone == a``; None if it can."""
+class Refusal(NamedTuple):
+    """One thing for which a host cannot take a task."""
+
+    kind: str
+    """``excluded``, ``lack``, ``port`` (a fixed one is taken) or ``ports`` (none is free)."""
+    what: str
+    """The condition, the resource, or the port."""
+    short: int = 0
+    """How much of the resource is missing."""
+
+    @property
+    def text(self) -> str:
+        """As it is said of several hosts: ``lack memory``."""
+        return {
+            "excluded": f"excluded by {self.what}",
+            "lack": f"lack {self.what}",
+            "port": f"have port {self.what} taken",
+            "ports": "have no free port",
+        }[self.kind]
+
+
+def refusal(plan: TaskPlan, host: Host) -> Refusal | None:
+    """Why this host cannot take a task of this plan, the first reason; None if it can."""
+    return next(refusals(plan, host), None)
+
+
+def refusals(plan: TaskPlan, host: Host) -> Iterator[Refusal]:
+    """Everything for which this host cannot take a task of this plan; conditions first."""
     for constraint in plan.constraints:
         if not constraint.matches(host.name, host.attributes):
-            return f"excluded by {constraint}"
+            yield Refusal("excluded", str(constraint))
     free, need = host.free, plan.resources
     for name, amount in need.scalars():
         have = getattr(free, name) if name in ("cpus", "memory", "disk", "gpus") else free.count(name)
         if have < amount:
-            return f"lack {name}"
+            yield Refusal("lack", name, amount - have)
     for first, last in need.ports:
         for port in range(first, last + 1):
             if not free.has_port(port):
-                return f"have port {port} taken"
+                yield Refusal("port", str(port))
     if plan.free_ports and free.port_count() < plan.free_ports + need.port_count():
-        return "have no free port"
-    return None
-
-
-def shortage(plan: TaskPlan, hosts: Iterable[Host]) -> str:
-    """Why none of these hosts takes a task of this plan, for whoever waits for it."""
-    hosts = list(hosts)
-    if plan.tied_to is not None:
-        tied = next((host for host in hosts if host.name == plan.tied_to), None)
-        why = refusal(plan, tied) if tied else None
-        return f"waits for host {plan.tied_to}" + (f": it {_of_one(why)}" if why else "")
-    counts = Counter(refusal(plan, host) for host in hosts)
-    if None in counts or not counts:
-        return f"waits for an offer of {plan.resources}"
-    listed = [f"{n} {_of_one(why) if n == 1 else why}" for why, n in counts.most_common() if why]
-    return "no host fits: " + ", ".join(listed)
-
-
-def _of_one(why: str) -> str:
-    return why.replace("lack ", "lacks ", 1).replace("have ", "has ", 1) if not why.startswith("excluded") else why
+        yield Refusal("ports", "")
 
 
 def choose_ports(plan: TaskPlan, task_id: TaskId, host: Host) -> list[PortMapping]:

@@ -7,13 +7,14 @@ the store before its launch or kill is decided: until then the offers for it are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
+from frameworks.coding.explain import shortage
 from frameworks.coding.names import JobName, TaskName
 from frameworks.coding.observe import observe
 from frameworks.coding.obstacles import obstacle, steady_at, to_stop
-from frameworks.coding.placement import Host, Level, choose_ports, shortage
+from frameworks.coding.placement import Host, Level, choose_ports
 from frameworks.coding.plans import TaskPlan, task_to_launch
 from frameworks.coding.records import Run, Task
 from frameworks.coding.rollout import advance_updates
@@ -61,6 +62,20 @@ class Planner:
         self._look_at: Time = 0
         self._refused_until: Time = 0
         self._wake: Time = 0
+
+    @property
+    def hosts(self) -> Collection[Host]:
+        """What offers have told of hosts since the last (re)connection."""
+        return self._hosts.values()
+
+    @property
+    def looking(self) -> bool:
+        """Whether offers of every host were asked for and none have come yet."""
+        return self._looking
+
+    def look(self) -> None:
+        """Ask for offers of every host at the next turn, since somebody wants to know why a task waits."""
+        self._looking = True
 
     # -- what happens --
 

@@ -1,10 +1,10 @@
-"""``offerer push|up|down|status|ps|inspect|history|logs``: services, kept by the `coding` framework."""
+"""``offerer push|up|down|status|ps|why|inspect|history|logs``: services, kept by the `coding` framework."""
 
 from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
@@ -138,6 +138,44 @@ def ps(session: Session, targets: Sequence[str], as_json: bool) -> None:
 
 
 @click.command()
+@click.argument("targets", metavar=f"{TARGET}...", nargs=-1, required=True)
+@json_option
+@pass_session
+def why(session: Session, targets: Sequence[str], as_json: bool) -> None:
+    """Why tasks are not as wanted: what excludes how many hosts, what is nearest to fitting, and what would free it.
+
+    Example: offerer why core/web
+    """
+    answer = session.call(FRAMEWORK, "why", {"target": list(targets)})
+    offers = session.state("offers").offers if any("needs" in row for row in answer["tasks"]) else ()
+    holders = {host: sorted({offer.framework_id for offer in offers if offer.host == host}) for host in
+               {offer.host for offer in offers}}  # fmt: skip
+    if as_json:
+        print_json({**answer, "offers_held": holders})
+        return
+    for row in answer["tasks"]:
+        click.echo(f"{row['task']}: {row['reason']}")
+        for line in _why_lines(row, holders):
+            click.echo(f"  {line}")
+    if not answer["tasks"]:
+        click.echo(f"all {answer['settled']} tasks are as wanted" if answer["settled"] else "nothing is up")
+
+
+def _why_lines(row: Row, holders: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    if "needs" not in row:
+        return
+    yield f"needs {row['needs']}; {row['hosts_seen']} hosts were seen"
+    for text, count in row["excluded"].items():
+        yield f"{count} {text}"
+    for near in row["nearest"]:
+        freeing = f"; stopping {' or '.join(near['would_free'])} would free that" if near["would_free"] else ""
+        yield f"{near['host']} {near['lacks']}{freeing}"
+    for host in [*row["fitting"], *(near["host"] for near in row["nearest"])]:
+        if holders.get(host):
+            yield f"{', '.join(holders[host])} holds an offer of {host}"
+
+
+@click.command()
 @click.argument("target", metavar=TARGET)
 @json_option
 @pass_session
@@ -219,8 +257,10 @@ def logs(
     if framework == FRAMEWORK and "." not in target:  # a task id has dots, the name of a task has none
         task = session.call(FRAMEWORK, "task", {"target": target})
     where = task.get("host_id") or task.get("host") or ""
-    options = {"follow": follow, "tail": tail, "timestamps": timestamps}
-    for is_stderr, data in session.logs(framework, task["task_id"], host_id=where, **options):
+    output = session.logs(
+        framework, task["task_id"], host_id=where, follow=follow, tail=tail, timestamps=timestamps
+    )  # fmt: skip
+    for is_stderr, data in output:
         stream = sys.stderr.buffer if is_stderr else sys.stdout.buffer
         stream.write(data)
         stream.flush()

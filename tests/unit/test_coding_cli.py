@@ -15,7 +15,8 @@ from offerer.cli.main import main
 from tests.processes import Processes, processes, wait_for
 
 EVERY = [
-    "push", "up", "update", "pause", "resume", "promote", "abort", "down", "status", "ps", "inspect", "history", "logs",
+    "push", "up", "update", "pause", "resume", "promote", "abort", "down", "status", "ps", "why",
+    "inspect", "history", "logs",
 ]  # fmt: skip
 SHOP = """\
 service: {name}
@@ -203,7 +204,14 @@ def test_a_wait_that_takes_too_long_fails_and_says_why(cluster: Processes, tmp_p
     failed = run(cluster, "up", "big", "--wait", "--timeout", "1s")
     assert failed.exit_code == 1
     assert "error: not up after 1 s: big/web/1 WAITING: " in failed.output
+    said = run(cluster, "why", "big").output.splitlines()
+    assert re.fullmatch(r"big/web/1: no host fits: 2 lack cpus; nearest: h. lacks 6\d(\.\d)? cpus", said[0])
+    assert said[1:3] == ["  needs cpus=64;memory=128MiB; 2 hosts were seen", "  2 lack cpus"]
+    assert {line.split()[0] for line in said[3:5]} == {"h1", "h2"}
+    row = json.loads(run(cluster, "why", "big", "--json").output)["tasks"][0]
+    assert row["reason"] == json.loads(run(cluster, "ps", "big", "--json").output)[0]["reason"]
     assert run(cluster, "down", "big").exit_code == 0
+    assert run(cluster, "why", "big").output == "nothing is up\n"
 
 
 def test_inspect_is_complete_and_readable(cluster: Processes, shop: str) -> None:
@@ -234,6 +242,7 @@ def test_logs_finds_the_container(cluster: Processes, shop: str) -> None:
         ("ps", ("no-such",), 1, "there is no service"),
         ("history", ("no-such",), 1, "there is no service"),
         ("history", ("-n", "0"), 2, "0 is not in the range"),
+        ("why", ("no-such",), 1, "there is no service"),
         ("inspect", ("no-such",), 1, "there is no service"),
         ("logs", ("no-such/web",), 1, "there is no service"),
         ("logs", ("no.such.task.r1-1",), 1, "no.such.task.r1-1"),

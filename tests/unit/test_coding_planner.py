@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from frameworks.coding import backoff
+from frameworks.coding.explain import why
 from frameworks.coding.strategy import Restart
 from offerer import SECOND, Conflict, HostId, NotFound, Reason, Resources, TaskId, TaskState, TaskStatus
 from tests.coding_cluster import SimCluster, SimHost
@@ -175,7 +176,9 @@ def test_conditions_are_strict_and_the_reason_says_which() -> None:
     c.up("one")
     c.settle()
     assert c.running() == {}
-    assert c.reason("one/web/1") == "no host fits: 2 lack memory, 1 excluded by zone == b"
+    assert c.reason("one/web/1") == (
+        "no host fits: 2 lack memory, 1 excluded by zone == b; nearest: b1 lacks 1GiB memory"
+    )
     c.hosts["b2"].total = Resources.of(cpus=4, memory="4GiB")  # type: ignore[index]
     c.advance(5)
     assert c.running() == {"one.web.1.r1-1": "b2"}
@@ -186,10 +189,10 @@ def test_the_reason_counts_hosts_that_joined_later() -> None:
     c.push(service("one", web="resources: {cpus: 1, memory: 2GiB}"))
     c.up("one")
     c.settle()
-    assert c.reason("one/web/1") == "no host fits: 1 lacks memory"
+    assert c.reason("one/web/1") == "no host fits: 1 lacks memory; nearest: a lacks 1GiB memory"
     c.hosts["b"] = host("b", cpus=0.5)  # type: ignore[index]
     c.advance(10)
-    assert c.reason("one/web/1") == "no host fits: 1 lacks memory, 1 lacks cpus"
+    assert c.reason("one/web/1") == "no host fits: 1 lacks memory, 1 lacks cpus; nearest: a lacks 1GiB memory"
 
 
 def test_a_task_tied_to_a_host_says_what_the_host_lacks() -> None:
@@ -197,14 +200,14 @@ def test_a_task_tied_to_a_host_says_what_the_host_lacks() -> None:
     c.push(service("one", web="host: b, resources: {cpus: 1}"))
     c.up("one")
     c.settle()
-    assert c.reason("one/web/1") == "waits for host b: it lacks cpus"
+    assert c.reason("one/web/1") == "waits for host b: it lacks 0.5 cpus"
 
 
 def test_a_fixed_port_is_taken_once_per_host() -> None:
     c = started(service("one", web="replicas: 3, ports: [{host: 3306}]"), hosts=("a", "b"))
     assert sorted(c.running().values()) == ["a", "b"]
     waiting = next(row for row in c.rows().values() if row["state"] == "WAITING")
-    assert waiting["reason"] == "no host fits: 2 have port 3306 taken"
+    assert waiting["reason"] == "no host fits: 2 have port 3306 taken; nearest: a has port 3306 taken"
 
 
 def test_free_ports_are_distinct_and_change_with_the_attempt() -> None:
@@ -651,3 +654,49 @@ def test_delays_double_up_to_five_minutes() -> None:
 @pytest.mark.parametrize(("n", "text"), [(1, "1st"), (2, "2nd"), (3, "3rd"), (4, "4th"), (11, "11th"), (22, "22nd")])
 def test_ordinals(n: int, text: str) -> None:
     assert backoff.ordinal(n) == text
+
+
+# -- reasons --------------------------------------------------------------------------------------------------
+
+
+def reasons(c: SimCluster, task: str) -> dict[str, object]:
+    name = next(name for name in c.state.tasks if str(name) == task)
+    return why(c.state, c.planner.hosts, c.state.tasks[name], c.now)
+
+
+def test_why_counts_what_excludes_hosts_and_names_what_would_free_the_nearest() -> None:
+    c = SimCluster([host("a", zone="x", memory="4GiB"), host("b", zone="y"), host("c", zone="x", memory="1GiB")])
+    c.push(service("big", db="host: a, resources: {memory: 3GiB}"), service("small", db="host: a"))
+    c.up("big", "small")
+    c.settle()
+    c.push(service("one", web="constraints: [zone == x], resources: {memory: 2GiB}"))
+    c.up("one")
+    c.advance(20)
+    assert reasons(c, "one/web/1") == {
+        "task": "one/web/1",
+        "reason": "no host fits: 2 lack memory, 1 excluded by zone == x; nearest: c lacks 1GiB memory",
+        "needs": "cpus=0.1;memory=2GiB",
+        "hosts_seen": 3,
+        "excluded": {"lack memory": 2, "excluded by zone == x": 1},
+        "fitting": [],
+        "nearest": [
+            {"host": "c", "lacks": "lacks 1GiB memory", "would_free": []},
+            {"host": "a", "lacks": "lacks 1.1GiB memory", "would_free": ["big/db/1"]},
+        ],
+    }
+    c.down("big")
+    c.advance(10)
+    assert "one.web.1.r1-1" in c.running()
+
+
+def test_why_of_a_taken_port_names_the_task_that_has_it() -> None:
+    c = started(service("one", web="host: a, ports: [{host: 3306}]"), hosts=("a",))
+    c.push(service("two", web="host: a, ports: [{host: 3306}]"))
+    c.up("two")
+    c.advance(20)
+    found = reasons(c, "two/web/1")
+    assert found["reason"] == "waits for host a: it has port 3306 taken"
+    assert found["nearest"] == [
+        {"host": "a", "lacks": "has port 3306 taken", "would_free": ["one/web/1"]},
+    ]
+    assert reasons(c, "one/web/1") == {"task": "one/web/1", "reason": ""}
