@@ -100,6 +100,7 @@ class Lifecycle:
         self.marks: list[Mark] = []
         self._creates = creates
         self._allowed = allowed
+        self._found_allowed: ContainerSpec | None = None  # the last one: many tasks in a row have the same
         self._timers: list[tuple[Time, int, Task | Check]] = []  # a heap
         self._timer_count = 0
 
@@ -116,7 +117,9 @@ class Lifecycle:
         try:
             task.spec = ContainerSpec.from_bytes(info.spec)
             check_task(task.spec, info.resources)
-            self._allowed.check(task.spec)
+            if task.spec is not self._found_allowed:
+                self._allowed.check(task.spec)
+                self._found_allowed = task.spec
         except InvalidSpec as error:
             self._end(now, task, TaskState.ERROR, Reason.INVALID_SPEC, str(error))
             return

@@ -63,11 +63,11 @@ def check_task(spec: ContainerSpec, resources: Resources) -> None:
     for part in parts(spec):
         if part.stop_signal != "SIGTERM":
             signal_number(part.stop_signal)
-        for name in ("cpus", "memory"):
-            if getattr(part, name) > getattr(resources, name):
+        for name, limit, amount in (("cpus", part.cpus, resources.cpus), ("memory", part.memory, resources.memory)):
+            if limit > amount:
                 raise InvalidSpec(
-                    f"spec.{part.name or 'containers'}.{name}: {getattr(part, name)} is more than the task has "
-                    f"({resources}); give it less, or the task more"
+                    f"spec.{part.name or 'containers'}.{name}: {limit} is more than the task has ({resources}); "
+                    "give it less, or the task more"
                 )
 
 

@@ -16,7 +16,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from offerer import SECOND, ContainerSpec, Mount, PortMapping, Reason, Resources, TaskState
+from offerer import (
+    SECOND,
+    ContainerSpec,
+    Mount,
+    PortMapping,
+    Probe,
+    Reason,
+    Resources,
+    Secret,
+    TaskState,
+    TaskStatus,
+    Tmpfs,
+)
+from tests.processes import free_port
 from tests.small_master import SmallMaster, until
 
 PYTHON = sys.executable
@@ -118,6 +131,48 @@ async def test_a_server_listens_on_its_host_port(master: SmallMaster, state_dir:
         await master.status("t", TaskState.FINISHED)
 
 
+SERVER = """
+import http.server, os, pathlib
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(204 if pathlib.Path("ready").exists() and self.path == "/healthz" else 503)
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT_HTTP"])), Handler).serve_forever()
+"""
+
+
+async def test_probes_see_what_the_task_does(master: SmallMaster, state_dir: Path) -> None:
+    """Over HTTP on its host port, and by a command in its directory with its variables, secret ones too."""
+    port = free_port()
+    ready = Probe("/healthz", 80, interval=SECOND // 10, failures=1, grace=0)
+    check = "import os, sys; sys.exit('it is dead' if os.path.exists('dead') or len(os.environ['KEY']) != 4 else 0)"
+    live = Probe(command=(PYTHON, "-I", "-S", "-c", check), interval=SECOND // 10, failures=2, grace=0)
+    spec = ContainerSpec(
+        command=(PYTHON, "-c", SERVER),
+        ports=(PortMapping(80, port, name="http"),),
+        secrets=(Secret("key", "hush", env="KEY"),),
+        readiness=ready,
+        liveness=live,
+    )
+
+    def healthy(says: bool | None) -> list[TaskStatus]:
+        return [each for each in master.statuses if each.state is TaskState.RUNNING and each.healthy is says]
+
+    async with executor(master, state_dir):
+        await master.registered()
+        await master.launch("t", spec, Resources.of(ports=str(port)))
+        [status] = await until(lambda: healthy(False)[-1:], "not ready")
+        assert "GET :80/healthz failed once" in status.message
+        [directory] = (state_dir / "tasks").iterdir()
+        (directory / "work" / "ready").touch()
+        await until(lambda: healthy(True), "ready")
+        assert b"hush" not in (await master.attach("t"))[0] and "hush" not in (directory / "task.json").read_text()
+        (directory / "work" / "dead").touch()
+        status = await master.status("t", TaskState.FAILED)
+        assert status.reason is Reason.UNHEALTHY
+        assert "failed 2 times in a row: exit code 1 (it is dead)" in status.message
+
+
 @pytest.mark.parametrize(
     ("spec", "state", "words"),
     [
@@ -125,6 +180,9 @@ async def test_a_server_listens_on_its_host_port(master: SmallMaster, state_dir:
         (python("", user="nobody"), TaskState.ERROR, "spec.user: 'nobody' cannot be had"),
         (python("", volumes=(Mount("/a", "/b"),)), TaskState.ERROR, "cannot show /a as /b; use the same path"),
         (ContainerSpec(command=("no-such-command",)), TaskState.FAILED, "no-such-command: No such file"),
+        (python("", tmpfs=(Tmpfs("/scratch"),)), TaskState.ERROR, "spec.tmpfs: "),
+        (python("", secrets=(Secret("key", "hush"),)), TaskState.ERROR, "'key' cannot be a file"),
+        (python("", init_steps=(ContainerSpec(name="a"),)), TaskState.ERROR, "spec.init_steps: it cannot be had from"),
         (python("", working_dir="/no/such/dir"), TaskState.FAILED, "/no/such/dir: No such file or directory"),
     ],
 )

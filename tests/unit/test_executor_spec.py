@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from executor.records import Task
 from executor.retention import Ended, Retention, expired
-from executor.spec import Engine, Host, check_task, container_name, create_arguments, labels, signal_number, task_of
+from executor.spec import (
+    Engine,
+    Host,
+    check_task,
+    container_name,
+    create_arguments,
+    labels,
+    parts,
+    secret_files,
+    signal_number,
+    task_of,
+)
 from offerer import (
     SECOND,
     ContainerSpec,
@@ -20,6 +31,7 @@ from offerer import (
     Mount,
     PortMapping,
     Resources,
+    Secret,
     TaskId,
 )
 
@@ -96,6 +108,51 @@ def test_everything_a_spec_can_say() -> None:
             "log_config": CAPPED,
         },
     }
+
+
+def test_gpus_a_task_has_are_asked_for_by_number() -> None:
+    made = task(ContainerSpec(image="web"), Resources.of(gpus=2))
+    made.gpus = (1, 3)
+    arguments = create_arguments(made, HOST, ENGINE)
+    assert arguments["host_config"]["device_requests"] == [{"DeviceIDs": ["1", "3"], "Capabilities": [["gpu"]]}]
+    assert task_of(arguments["labels"]).gpus == (1, 3)
+
+
+def test_a_pod_is_containers_that_join_the_first() -> None:
+    web, side = ContainerSpec(name="web", image="web"), ContainerSpec(name="side", image="side", memory=64 << 20)
+    step = ContainerSpec(name="setup", image="web", command=("migrate",))
+    ports = (PortMapping(80, 31000),)
+    pod = ContainerSpec(containers=(web, side), init_steps=(step,), ports=ports, networks=("n", "m"))
+    made = task(pod)
+    by_name = {part.name: create_arguments(made, HOST, ENGINE, part) for part in parts(pod)}
+    assert list(by_name) == ["setup", "web", "side"]
+    first = by_name["web"]["name"]
+    assert first.endswith(".web") and by_name["web"]["labels"]["offerer.container"] == "web"
+    assert by_name["web"]["host_config"]["ipc_mode"] == "shareable"
+    assert by_name["web"]["host_config"]["port_bindings"] == {"80/tcp": [31000]}
+    joined = by_name["side"]["host_config"]
+    assert {joined[f"{kind}_mode"] for kind in ("network", "ipc", "pid")} == {f"container:{first}"}
+    assert joined["mem_limit"] == 64 << 20 and "port_bindings" not in joined
+    assert by_name["setup"]["host_config"]["network_mode"] == "n" and "ports" not in by_name["setup"]
+    again = task_of(by_name["side"]["labels"])
+    assert [part.name for part in parts(again.spec)] == ["setup", "web", "side"]
+
+
+def test_secrets_are_in_files_and_variables_and_in_no_label() -> None:
+    secrets = (Secret("db", "hush"), Secret("token", "hush", env="TOKEN"))
+    made = task(ContainerSpec(image="web", secrets=secrets))
+    arguments = create_arguments(made, HOST, ENGINE)
+    source = f"/run/offerer/secrets/{arguments['name']}/0"
+    assert arguments["host_config"]["binds"] == [f"{source}:/run/secrets/db:ro"]
+    assert secret_files(made, HOST, made.spec, ENGINE.secrets) == [(source, "/run/secrets/db", "hush")]
+    assert arguments["environment"]["TOKEN"] == "hush"
+    assert arguments["labels"]["offerer.secret"] == "TOKEN" and "hush" not in str(arguments["labels"])
+
+
+def test_a_container_of_a_pod_cannot_have_more_than_the_task() -> None:
+    pod = ContainerSpec(containers=(ContainerSpec(name="a", image="a", memory=1 << 30),))
+    with pytest.raises(InvalidSpec, match="spec.a.memory: 1073741824 is more than the task has"):
+        check_task(pod, RESOURCES)
 
 
 def test_a_spec_that_says_nothing_but_an_image() -> None:
