@@ -16,6 +16,7 @@ that is wrong on its face (`click.UsageError`), or 3 where no master answers.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import queue
@@ -236,6 +237,8 @@ def fail(message: str, code: int = EXIT_FAILED) -> NoReturn:
 
 def run_reporting_errors(run: Callable[[], Any]) -> NoReturn:
     """Run a command to its end and leave with its exit code, every error on purpose as one line."""
+    if sys.stdout is None:  # started with a closed standard output: nobody wants to read it
+        sys.stdout = open(os.devnull, "w")
     try:
         code = run()
     except click.exceptions.NoArgsIsHelpError as error:
@@ -256,8 +259,16 @@ def run_reporting_errors(run: Callable[[], Any]) -> NoReturn:
         fail(str(error))
     except (KeyboardInterrupt, click.Abort):
         sys.exit(EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # The reader of the pipe left, as head does. Python would complain once more when it flushes at exit.
-        sys.stdout = open(os.devnull, "w")
-        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        _output_failed(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _output_failed(error: OSError) -> NoReturn:
+    """The reader of the pipe left, as head does, or there is no room. An error of anything else is raised again."""
+    if error.errno not in (errno.EPIPE, errno.ENOSPC):
+        raise error
+    sys.stdout = open(os.devnull, "w")  # Python would complain once more when it flushes at exit
+    if error.errno == errno.ENOSPC:
+        fail("there is no space left on the device that is written to; make room and try again")
+    sys.exit(EXIT_FAILED)

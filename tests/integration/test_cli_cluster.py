@@ -248,3 +248,14 @@ def test_a_reader_of_the_pipe_that_leaves_is_no_error(cluster: Processes) -> Non
     command = f"{sys.executable} -m offerer.cli.main --master {cluster.address} events | head -n 1"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False, timeout=60)
     assert result.stdout.count("\n") == 1 and result.stderr == ""
+
+
+@pytest.mark.parametrize(("redirect", "code", "says"), [(">/dev/full", 1, "there is no space left"), (">&-", 0, "")])
+@pytest.mark.parametrize("command", ["hosts", "hosts --json", "events", "--help"])
+def test_an_output_that_takes_nothing_is_one_line_at_most(
+    cluster: Processes, command: str, redirect: str, code: int, says: str
+) -> None:
+    line = f"{sys.executable} -m offerer.cli.main --master {cluster.address} {command} {redirect}"
+    result = subprocess.run(line, shell=True, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == code
+    assert says in result.stderr and result.stderr.count("\n") == (1 if says else 0)
