@@ -20,9 +20,8 @@ bench: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.placement $(ARGS)
 
 lint: $(VENV)/.ready
-	$(BIN)/flake8
-	$(BIN)/mypy
-	$(BIN)/lint-imports --config setup.cfg
+	@failed=; for check in flake8 mypy 'lint-imports --config setup.cfg'; do \
+	    echo "$$check"; $(BIN)/$$check || failed=yes; done; [ -z "$$failed" ]
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) $(PROTO_VENV) .mypy_cache .pytest_cache .hypothesis .import_linter_cache
