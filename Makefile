@@ -33,7 +33,7 @@ packages:
 
 $(VENV)/.ready: setup.cfg pyproject.toml | packages
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/pip install -qq --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
 # An older grpcio-tools, so that the stubs run with every protobuf since 4.25.
