@@ -1,7 +1,9 @@
 """Container specs and constraints: what is wrong with them is said in one sentence."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -188,3 +190,11 @@ def test_a_wrong_constraint_is_refused(constraint, message):
     with pytest.raises(InvalidInput) as raised:
         check_constraint(constraint)
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize("record", [ContainerSpec, Probe])
+def test_the_reference_names_every_field(record):
+    text = (Path(__file__).parents[2] / "docs" / "CONTAINERS.md").read_text()
+    described = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    assert set(record.__dataclass_fields__) <= described
+    assert described <= {*ContainerSpec.__dataclass_fields__, *Probe.__dataclass_fields__, "privileged", "none"}
