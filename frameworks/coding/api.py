@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 from frameworks.coding import explain, obstacles, orders, rollout, views
+from frameworks.coding.diff import differences
 from frameworks.coding.history import prefix_of, read_entry
 from frameworks.coding.names import Target, did_you_mean, natural, parse_target
 from frameworks.coding.planner import Planner
@@ -47,6 +48,8 @@ class Api:
             "history": self._history,
             "services": self._services,
             "task": self._task,
+            "rollback": self._rollback,
+            "diff": self._diff,
             "why": self._why,
             "rollout": self._rollout,
             "pause": self._pause,
@@ -94,6 +97,11 @@ class Api:
     async def _update(self, arguments: Arguments) -> dict[str, object]:
         who = _string(arguments, "who")
         return await self._carry_out(orders.update(self._state, self._targets(arguments), who, self._now()))
+
+    async def _rollback(self, arguments: Arguments) -> dict[str, object]:
+        (target,) = self._targets(arguments, only_one=True)
+        to, who = _number(arguments, "to"), _string(arguments, "who")
+        return await self._carry_out(orders.rollback(self._state, target, to, who, self._now()))
 
     async def _pause(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)
@@ -143,6 +151,18 @@ class Api:
     async def _ps(self, arguments: Arguments) -> dict[str, object]:
         targets = self._targets(arguments, default_all=True)
         return {"tasks": views.task_rows(self._state, targets, self._now()), "now": self._now()}
+
+    async def _diff(self, arguments: Arguments) -> dict[str, object]:
+        service = self._service(arguments)
+        orders.check_pushed(self._state, Target(service), or_up=True)
+        revisions = self._state.revisions[service]
+        newest = max(revisions)
+        after = _number(arguments, "to") or newest
+        before = _number(arguments, "from") or max((each for each in revisions if each < after), default=after)
+        for number in (before, after):
+            orders.check_revision(self._state, service, number)
+        found = differences(revisions[before], revisions[after])
+        return {"service": service, "from": before, "to": after, "differences": [each._asdict() for each in found]}
 
     async def _why(self, arguments: Arguments) -> dict[str, object]:
         targets = self._targets(arguments)
@@ -286,6 +306,13 @@ def _live_entry(task: Task) -> dict[str, Any]:
         "reason": "NONE",
         "message": run.message,
     }
+
+
+def _number(arguments: Arguments, name: str) -> int | None:
+    value = arguments.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InvalidInput(f"{name}: {value!r} must be the number of a revision, 1 or more")
+    return value
 
 
 def _string(arguments: Arguments, name: str) -> str:

@@ -1,4 +1,4 @@
-"""What `up`, `update` and `down` change about what is wanted. Pure; carrying it out is the planner's business."""
+"""What `up`, `update`, `rollback` and `down` change about what is wanted. Pure; the planner carries it out."""
 
 from __future__ import annotations
 
@@ -64,20 +64,55 @@ def update(state: State, targets: Sequence[Target], who: str, now: Time) -> Answ
     changed: list[TaskName] = []
     unchanged: list[TaskName] = []
     for target in targets:
-        check_pushed(state, target, or_up=True)
-        up_now = [task for task in state.covered([target]) if task.wanted is not None]
-        if not up_now:
-            raise Conflict(f"{target} is not up, so there is nothing to update; start it with: offerer up {target}")
+        up_now = _up_now(state, target)
         newest = state.newest(target.service)
-        moves = _moves(state, target, up_now)
-        number = newest.number if newest else 0
-        by_task = {name: number if has else None for name, has in moves.items()}
-        goals = {name: goal for name, goal in by_task.items() if _goal(state, name) != goal}
-        if goals:
-            put_update(state, target.service, goals, who, now)
-        changed += goals
-        unchanged += [name for name in moves if name not in goals]
+        answer = _move(state, target, up_now, newest.number if newest else 0, who, now)
+        changed += answer.changed
+        unchanged += answer.unchanged
     return Answer(list(dict.fromkeys(changed)), unchanged, [])
+
+
+def rollback(state: State, target: Target, number: int | None, who: str, now: Time) -> Answer:
+    """Move what is up to an earlier revision: this one, or the last before the newest that is up or being moved to."""
+    up_now = _up_now(state, target)
+    revisions = state.revisions[target.service]
+    if number is None:
+        present = max(goal for task in up_now if (goal := _goal(state, task.name) or task.wanted))
+        number = max((each for each in revisions if each < present), default=None)
+        if number is None:
+            raise Conflict(f"{target} is at r{present}, the first revision there is")
+    check_revision(state, target.service, number)
+    if not any(state.tasks_of(target, number)):
+        raise Conflict(f"{target} is not part of r{number}; stop it with: offerer down {target}")
+    answer = _move(state, target, up_now, number, who, now)
+    newest = max(revisions)
+    note = f"r{newest} stays the newest: the next update of {target.service} goes there, so push a correction before"
+    return answer._replace(notes=[note] if number < newest else [])
+
+
+def check_revision(state: State, service: str, number: int) -> None:
+    """Raise `NotFound` unless the service has this revision."""
+    revisions = state.revisions.get(service, {})
+    if number not in revisions:
+        there = ", ".join(f"r{each}" for each in sorted(revisions))
+        raise NotFound(f"{service} has no revision {number}; it has {there}")
+
+
+def _up_now(state: State, target: Target) -> list[Task]:
+    check_pushed(state, target, or_up=True)
+    up_now = [task for task in state.covered([target]) if task.wanted is not None]
+    if not up_now:
+        raise Conflict(f"{target} is not up, so there is nothing to update; start it with: offerer up {target}")
+    return up_now
+
+
+def _move(state: State, target: Target, up_now: Sequence[Task], number: int, who: str, now: Time) -> Answer:
+    moves = _moves(state, target, up_now, number)
+    by_task = {name: number if has else None for name, has in moves.items()}
+    goals = {name: goal for name, goal in by_task.items() if _goal(state, name) != goal}
+    if goals:
+        put_update(state, target.service, goals, who, now)
+    return Answer(list(goals), [name for name in moves if name not in goals], [])
 
 
 def down(state: State, targets: Sequence[Target], now: Time) -> Answer:
@@ -93,15 +128,15 @@ def down(state: State, targets: Sequence[Target], now: Time) -> Answer:
     return Answer([task.name for task in changed], [task.name for task in tasks if task not in changed], notes)
 
 
-def _moves(state: State, target: Target, up_now: Sequence[Task]) -> dict[TaskName, bool]:
-    """The tasks of an update, and whether the newest revision has each of them."""
-    newest = set(state.newest_tasks(target))
-    moves = {task.name: task.name in newest for task in up_now}
+def _moves(state: State, target: Target, up_now: Sequence[Task], number: int) -> dict[TaskName, bool]:
+    """The tasks of an update, and whether the revision it goes to has each of them."""
+    there = set(state.tasks_of(target, number))
+    moves = {task.name: task.name in there for task in up_now}
     if not target.task:  # of a job that is up, those that are new; what was taken down stays down
         deployed: dict[JobName, set[int | None]] = {}
         for task in up_now:
             deployed.setdefault(task.name.of_job, set()).add(task.wanted)
-        for name in sorted(newest, key=natural):
+        for name in sorted(there, key=natural):
             revisions = deployed.get(name.of_job, set())
             if revisions and not any(state.plan(state.task(name), number) for number in revisions if number):
                 moves[name] = True

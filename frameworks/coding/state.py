@@ -175,7 +175,12 @@ class State:
     def newest_tasks(self, target: Target) -> Iterator[TaskName]:
         """The tasks of a target as its newest revision has them."""
         newest = self.newest(target.service)
-        for job in newest.jobs.values() if newest else ():
+        return self.tasks_of(target, newest.number if newest else 0)
+
+    def tasks_of(self, target: Target, number: int) -> Iterator[TaskName]:
+        """The tasks of a target as this revision has them."""
+        revision = self.revisions.get(target.service, {}).get(number)
+        for job in revision.jobs.values() if revision else ():
             for task in job.tasks:
                 name = TaskName(target.service, job.name.job, task)
                 if target.covers(name):

@@ -19,9 +19,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own log repeats in C++ wh
 _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "Services": (
         "offerer.cli.services",
-        ("push", "up", "down", "status", "ps", "why", "inspect", "history", "logs"),
+        ("push", "up", "down", "status", "ps", "why", "inspect", "history", "diff", "logs"),
     ),
-    "Updates": ("offerer.cli.updates", ("update", "pause", "resume", "promote", "abort")),
+    "Updates": ("offerer.cli.updates", ("update", "rollback", "pause", "resume", "promote", "abort")),
     "Containers": ("offerer.cli.containers", ("exec", "cp", "top")),
     "Cluster": (
         "offerer.cli.cluster",

@@ -1,7 +1,8 @@
-"""``offerer push|up|down|status|ps|why|inspect|history|logs``: services, kept by the `coding` framework."""
+"""``offerer push|up|down|status|ps|why|inspect|history|diff|logs``: services, kept by the `coding` framework."""
 
 from __future__ import annotations
 
+import json
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -238,6 +239,29 @@ def history(session: Session, targets: Sequence[str], limit: int, revisions: boo
 
 
 @click.command()
+@click.argument("service")
+@click.argument("one", metavar="[A]", required=False, type=click.IntRange(1))
+@click.argument("other", metavar="[B]", required=False, type=click.IntRange(1))
+@json_option
+@pass_session
+def diff(session: Session, service: str, one: int | None, other: int | None, as_json: bool) -> None:
+    """What differs between two revisions, field by field: A and B, without B the newest, without A the one before.
+
+    Example: offerer diff core 6 7
+    """
+    answer = session.call(FRAMEWORK, "diff", {"target": service, "from": one, "to": other})
+    if as_json:
+        print_json(answer)
+        return
+    for row in answer["differences"]:
+        before, after = _written(row["before"]), _written(row["after"])
+        sign = "+" if row["before"] is None else "-" if row["after"] is None else "~"
+        click.echo(f"{sign} {row['field']}: {' → '.join(each for each in (before, after) if each)}")
+    if not answer["differences"]:
+        click.echo(f"{service} r{answer['from']} and r{answer['to']} are the same")
+
+
+@click.command()
 @click.argument("target", metavar=f"{TARGET} | TASK_ID")
 @click.option("-f", "--follow", is_flag=True, help="Go on as long as it runs.")
 @click.option("--tail", type=click.IntRange(0, _LARGEST_TAIL), help="Only this many of the last lines.")
@@ -267,6 +291,11 @@ def logs(
 
 
 # -- inside ---------------------------------------------------------------------------------------------------
+
+
+def _written(value: Any) -> str:
+    """A value of a service file as it could be written there; empty where it is not there."""
+    return "" if value is None else value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
 def _with_clock_times(value: Any) -> Any:

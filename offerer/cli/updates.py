@@ -1,11 +1,11 @@
-"""``offerer update|pause|resume|promote|abort``: moving what runs to a new revision, watched and turned by hand."""
+"""``offerer update|rollback|pause|resume|promote|abort``: moving what runs to another revision."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 import click
 
@@ -13,14 +13,28 @@ from offerer.cli.common import EXIT_FAILED, Session, fail, json_option, pass_ses
 from offerer.cli.output import print_json
 from offerer.cli.waiting import FRAMEWORK, POLL, TARGET, name, progress, report, seconds_of, user
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 EXIT_PAUSED = 2
+
+
+def watch_options(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds ``--watch`` and ``--timeout``."""
+    command = click.option(
+        "--timeout",
+        default="",
+        callback=lambda *given: seconds_of(*given) if given[2] else None,
+        help="How long to watch at most; without it, as long as it takes.",
+    )(command)
+    return click.option(
+        "--watch", "--wait", "watched", is_flag=True, help="Show progress until it ends or is paused."
+    )(command)
 
 
 @click.command()
 @click.argument("targets", metavar=f"{TARGET}...", nargs=-1, required=True)
-@click.option("--watch", "--wait", "watched", is_flag=True, help="Show progress until it ends or is paused.")
-@click.option("--timeout", default="", callback=lambda *given: seconds_of(*given) if given[2] else None,
-              help="How long to watch at most; without it, as long as it takes.")  # fmt: skip
+@watch_options
 @json_option
 @pass_session
 def update(session: Session, targets: Sequence[str], watched: bool, timeout: float | None, as_json: bool) -> None:
@@ -35,6 +49,12 @@ def update(session: Session, targets: Sequence[str], watched: bool, timeout: flo
     """
     answer = session.call(FRAMEWORK, "update", {"target": list(targets), "who": user()})
     report(answer, "to move", "at the newest revision already", as_json)
+    _watch_if(watched, session, answer, timeout, as_json)
+
+
+def _watch_if(
+    watched: bool, session: Session, answer: Mapping[str, Any], timeout: float | None, as_json: bool
+) -> None:
     if watched:
         names = [*answer["changed"], *answer["unchanged"]]
         moved = {each.split("/")[0] for each in answer["changed"]}
@@ -44,6 +64,26 @@ def update(session: Session, targets: Sequence[str], watched: bool, timeout: flo
         if not code and not as_json:
             click.echo(f"{len(names)} task{'' if len(names) == 1 else 's'} updated")
         sys.exit(code)
+
+
+@click.command()
+@click.argument("target", metavar="SERVICE[/JOB]")
+@click.option("--to", type=click.IntRange(1), metavar="N", help="The revision to go to; without it, the one before.")
+@watch_options
+@json_option
+@pass_session
+def rollback(
+    session: Session, target: str, to: int | None, watched: bool, timeout: float | None, as_json: bool
+) -> None:
+    """Move running tasks back to an earlier revision, as the job's `update:` says.
+
+    What is newest stays newest: the next update goes there again, so push a correction first.
+
+    Example: offerer rollback core/web --to 7 --watch
+    """
+    answer = session.call(FRAMEWORK, "rollback", {"target": target, "to": to, "who": user()})
+    report(answer, "to move back", "there already", as_json)
+    _watch_if(watched, session, answer, timeout, as_json)
 
 
 def _under_way(session: Session, service: str) -> bool:

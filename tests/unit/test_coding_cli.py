@@ -15,8 +15,8 @@ from offerer.cli.main import main
 from tests.processes import Processes, processes, wait_for
 
 EVERY = [
-    "push", "up", "update", "pause", "resume", "promote", "abort", "down", "status", "ps", "why",
-    "inspect", "history", "logs",
+    "push", "up", "update", "rollback", "pause", "resume", "promote", "abort", "down", "status", "ps", "why",
+    "inspect", "history", "diff", "logs",
 ]  # fmt: skip
 SHOP = """\
 service: {name}
@@ -137,6 +137,28 @@ def test_update_moves_what_changed(cluster: Processes, shop: str, tmp_path: Path
     containers = json.loads(run(cluster, "ps", shop, "--json").output)
     assert [row["task_id"].rpartition(".")[2] for row in containers] == ["r1-1", "r2-2", "r2-2"]  # db is as it was
     assert " KILLED " in run(cluster, "history", f"{shop}/web").output
+
+
+def test_diff_and_rollback(cluster: Processes, shop: str, tmp_path: Path) -> None:
+    run(cluster, "up", shop, "--wait")
+    file = tmp_path / "two.yaml"
+    text = SHOP.format(name=shop, version=2).replace("replicas: 2", "replicas: 3\n    env: {MODE: new}")
+    file.write_text(text.replace("    depends_on: [db]\n", ""))
+    run(cluster, "push", str(file))
+    assert run(cluster, "diff", shop).output.splitlines() == [
+        '- jobs.web.depends_on: ["db"]',
+        "+ jobs.web.env.MODE: new",
+        "~ jobs.web.image: web:1 → web:2",
+        "~ jobs.web.replicas: 2 → 3",
+    ]
+    assert run(cluster, "diff", shop, "2", "2").output == f"{shop} r2 and r2 are the same\n"
+    assert "has no revision 7; it has r1, r2" in str(run(cluster, "diff", shop, "1", "7").exception)
+    assert run(cluster, "update", shop, "--watch").exit_code == 0
+    back = run(cluster, "rollback", f"{shop}/web", "--watch")
+    assert back.exit_code == 0 and "note: r2 stays the newest" in back.output
+    rows = json.loads(run(cluster, "ps", f"{shop}/web", "--json").output)
+    assert [(row["task"], row["revision"]) for row in rows] == [("1", 1), ("2", 1)]
+    assert run(cluster, "rollback", shop, "--to", "9").exit_code == 1
 
 
 CANARY = """\

@@ -696,7 +696,5 @@ def test_why_of_a_taken_port_names_the_task_that_has_it() -> None:
     c.advance(20)
     found = reasons(c, "two/web/1")
     assert found["reason"] == "waits for host a: it has port 3306 taken"
-    assert found["nearest"] == [
-        {"host": "a", "lacks": "has port 3306 taken", "would_free": ["one/web/1"]},
-    ]
+    assert found["nearest"] == [{"host": "a", "lacks": "has port 3306 taken", "would_free": ["one/web/1"]}]
     assert reasons(c, "one/web/1") == {"task": "one/web/1", "reason": ""}

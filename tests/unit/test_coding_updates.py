@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from frameworks.coding.pushes import prepare_push
 from frameworks.coding.state import State
-from offerer import Conflict, InvalidInput, Resources, TaskInfo, TaskState
+from offerer import Conflict, InvalidInput, NotFound, Resources, TaskInfo, TaskState
 from tests.coding_cluster import SimCluster, SimHost
 
 START_FIRST = "order: start-first, healthy_for: 5s"
@@ -437,3 +437,48 @@ def _fail(c: SimCluster, what: str, pick: int) -> None:
             c.end(name)
         elif host.reachable:
             c.probe(name, what == "well")
+
+
+# -- roll-back ------------------------------------------------------------------------------------------------
+
+
+def test_rollback_goes_to_the_revision_before_or_to_any_other() -> None:
+    c = started("healthy_for: 0s")
+    for version in (2, 3):
+        c.push(web(version, "healthy_for: 0s", replicas=version))
+        c.update("one")
+        c.advance(10)
+    assert revisions(c) == [3, 3, 3]
+    c.rollback("one")
+    c.advance(10)
+    assert revisions(c) == [2, 2]
+    answer = c.rollback("one", to=1)
+    c.advance(10)
+    assert revisions(c) == [1, 1, 1]
+    assert answer.notes == ["r3 stays the newest: the next update of one goes there, so push a correction before"]
+    with pytest.raises(Conflict, match="one is at r1, the first revision there is"):
+        c.rollback("one")
+    with pytest.raises(NotFound, match="one has no revision 7; it has r1, r2, r3"):
+        c.rollback("one", to=7)
+    c.update("one")
+    c.advance(10)
+    assert revisions(c) == [3, 3, 3]
+
+
+def test_rollback_takes_over_from_an_update_that_hangs() -> None:
+    c = updating(START_FIRST, "health: {http: /},")
+    c.probe_says = bad(2)  # type: ignore[assignment]
+    before = {task for task in c.running() if "r1" in task}
+    c.advance(20)
+    c.rollback("one")
+    c.advance(20)
+    assert set(c.running()) == before and c.rollout("one")["outcome"] == "done"
+
+
+def test_rollback_of_a_job_the_old_revision_does_not_have() -> None:
+    c = started("healthy_for: 0s")
+    c.push("service: one\njobs: {web: {image: web:2}, api: {image: x}}\n")
+    c.up("one/api")
+    c.settle()
+    with pytest.raises(Conflict, match="one/api is not part of r1; stop it with: offerer down one/api"):
+        c.rollback("one/api")
