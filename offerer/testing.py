@@ -118,7 +118,7 @@ def _resources(cpus: float, memory: str | int, disk: str | int, gpus: int, ports
 
 
 class SimulatedCluster:
-    """See `ClusterFixture`. `simulation` is what it is made of, for partitions, bad weather and restarts of the master."""
+    """See `ClusterFixture`. `simulation` is what it is made of: for partitions, bad weather, new masters."""
 
     def __init__(self, seed: int = 1) -> None:
         from offerer.master.journal import Journal

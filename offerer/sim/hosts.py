@@ -44,6 +44,7 @@ class SimHost:
         self._stream: Stream | None = None
         self._registered = False
         self._carrying_out = False
+        self._sending = False
         self._timer: Timer | None = None
         self._timer_at: Time = NEVER
 
@@ -134,12 +135,18 @@ class SimHost:
         while lifecycle.operations:
             self.runtime.submit(lifecycle.operations.popleft(), self._on_done)
         self._carrying_out = False
-        if lifecycle.statuses.ready and self._stream is not None and self._registered:
-            sent = lifecycle.statuses.take(self._world.now, _MOST_STATUSES)
+        if lifecycle.statuses.ready and not self._sending:
+            self._sending = True  # at the end of this instant, so that what happens at once is one message
+            self._world.call_at(self._world.now, self._send)
+        self._set_timer()
+
+    def _send(self) -> None:
+        self._sending = False
+        if self._stream is not None and self._registered:
+            sent = self.lifecycle.statuses.take(self._world.now, _MOST_STATUSES)
             self._stream.up(
                 e.TaskStatusesReported(self.id, [(entry.task.framework_id, entry.status) for entry in sent])
             )
-        self._set_timer()
 
     def _set_timer(self) -> None:
         at = self.lifecycle.next_deadline()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Final, NamedTuple
 
 from offerer.containers import ContainerSpec
@@ -56,7 +57,12 @@ class Batch(Framework):
     @property
     def waiting(self) -> int:
         """Tasks that arrived and are not launched."""
-        return sum(each.left for group in self._waiting.values() for each in group)
+        return sum(tasks for _, tasks in self.wanted())
+
+    def wanted(self) -> Iterator[tuple[Resources, int]]:
+        """What waits, by size."""
+        for resources, group in self._waiting.items():
+            yield resources, sum(each.left for each in group)
 
     @property
     def done(self) -> bool:
@@ -123,8 +129,7 @@ class Batch(Framework):
                 del self._waiting[resources]
 
     def _state(self) -> Iterator[Demand]:
-        groups = list(self._waiting.items())[:_MOST_WANTS]
-        demand = Demand(tuple(Want(resources, sum(each.left for each in group)) for resources, group in groups))
+        demand = Demand(tuple(Want(*each) for each in islice(self.wanted(), _MOST_WANTS)))
         if demand != self._stated:
             self._stated = demand
             yield demand
