@@ -35,7 +35,9 @@ import psutil
 PACKAGES: Final = "apt-get install docker.io iproute2 busybox-static"
 _START_WITHIN: Final = 60.0
 _STOP_WITHIN: Final = 30.0
-_APPLETS: Final = tuple("sh sleep echo cat httpd wget nc true false env ls dd seq kill id hostname df awk touch grep mv mkdir stty".split())
+_APPLETS: Final = tuple(
+    "sh sleep echo cat httpd wget nc true false env ls dd seq kill id hostname df awk touch grep mv mkdir stty".split()
+)
 
 
 def missing() -> str:

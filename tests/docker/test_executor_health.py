@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from offerer import SECOND, ContainerSpec, PortMapping, Probe, Reason, Resources, TaskState, TaskStatus
+from offerer import SECOND, PortMapping, Probe, Reason, Resources, TaskState, TaskStatus
 from tests.docker.test_executor import container_of, executor, shell
 from tests.engine import Engine
 from tests.small_master import SmallMaster, until
