@@ -41,8 +41,18 @@ class NoAnswer(errors.Unavailable):
 async def abort(context: grpc.aio.ServicerContext[object, object], error: errors.OffererError) -> NoReturn:
     """End this call of a servicer with `error`."""
     kind = next(kind for kind in type(error).__mro__ if kind in _CODES)
-    await context.abort(_CODES[kind], str(error)[:_MESSAGE_LIMIT], ((_HEADER, kind.__name__),))
+    await context.abort(_CODES[kind], _cut(str(error)), ((_HEADER, kind.__name__),))
     raise AssertionError("abort returned")  # it always raises; its types do not say so
+
+
+def _cut(message: str) -> str:
+    """The message, or as many of its lines as are allowed and how many more there are."""
+    if len(message) <= _MESSAGE_LIMIT:
+        return message
+    whole, newline, _ = message[:_MESSAGE_LIMIT].rpartition("\n")
+    if not newline:
+        return f"{message[:_MESSAGE_LIMIT]}…"
+    return f"{whole}\nand {message.count(newline, len(whole))} more lines"
 
 
 def is_cancelled() -> bool:
