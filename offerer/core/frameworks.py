@@ -102,11 +102,10 @@ def _retire(state: State, framework: Framework) -> None:
     framework.retired = True
     state.outputs.append(Announce("framework_retired", {"framework": framework.id, "tasks": str(len(framework.tasks))}))
     for task in list(framework.tasks.values()):
-        if task.state.terminal:
-            _tasks.forget(state, task)
-        else:
+        if not task.state.terminal:
             task.killed = True
             _tasks.send_kill(state, task)
+        _tasks.let_go(state, task)
     if not framework.tasks and framework.id in state.frameworks:
         _tasks.retire_completely(state, framework)
 

@@ -84,6 +84,8 @@ def _match_tasks(state: State, host: Host, held_tasks: Sequence[HeldTask], *, ne
             _seen_again(state, host, task, held, newly_counted=newly_counted)
         elif not task.state.terminal:
             _lost(state, host, task)
+        elif task.framework.retired:
+            _tasks.forget(state, task)
     for held in held_by_key.values():
         _adopt(state, host, held)
 
@@ -197,6 +199,8 @@ def on_host_removed(state: State, event: HostRemoved) -> None:
         if not task.state.terminal:
             gone = _tasks.made_here(state, task_id, host.id, TaskState.GONE, Reason.HOST_REMOVED, message)
             _tasks.set_status(state, task, gone)
+        elif task.framework.retired:
+            _tasks.forget(state, task)
         task.host = None
     if host in state.allocator.hosts:
         state.allocator.remove_host(host)

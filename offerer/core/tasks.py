@@ -34,10 +34,12 @@ def on_task_statuses_reported(state: State, event: TaskStatusesReported) -> None
         if task is None:  # ended, handled by its framework and forgotten; the acknowledgement got lost
             stale.append(status.uuid)
             stop_orphan(state, host, framework_id, status)
+        elif task.framework.retired:
+            _take_for_nobody(state, task, status, stale)
         elif task.state.terminal and task.status.uuid.startswith(_MADE_HERE):
             stale.append(status.uuid)
             stop_orphan(state, host, framework_id, status)
-        elif status.uuid == task.status.uuid and not task.acknowledged and not task.framework.retired:
+        elif status.uuid == task.status.uuid and not task.acknowledged:
             forward(state, task, status)  # sent again
         elif task.status.state == status.state and not status.state.terminal:
             _take(state, task, status, stale)
@@ -73,16 +75,38 @@ def _lives_elsewhere(framework: Framework | None, task_id: TaskId) -> bool:
 
 
 def _take(state: State, task: Task, status: TaskStatus, stale: list[bytes]) -> None:
-    if task.framework.retired:  # nobody is left to tell
-        stale.append(status.uuid)
-        task.status = status
-        if status.state.terminal:
-            forget(state, task)
-        return
     if task.status.uuid == status.uuid:  # said before, and handled
         stale.append(status.uuid)
         return
     set_status(state, task, status)
+
+
+def _take_for_nobody(state: State, task: Task, status: TaskStatus, stale: list[bytes]) -> None:
+    """A status for a framework that was away too long: the executor need not keep it."""
+    if status.uuid not in task.uuids:
+        stale.append(status.uuid)
+    if status.state in TRANSITIONS[task.state]:
+        task.status = status
+    if task.framework.tasks.get(status.task_id) is task:  # not forgotten by a status before, of the same batch
+        let_go(state, task)
+
+
+def let_go(state: State, task: Task) -> None:
+    """Nobody has to hear of this task: its executor may forget its statuses, and we its end.
+
+    While the host is away an end is kept for the framework, which may return before its host does.
+    """
+    host = task.host
+    if host is not None and host.state is not HostState.ACTIVE:
+        return
+    uuids = [uuid for uuid in task.uuids if not uuid.startswith(_MADE_HERE)]
+    if host is not None and uuids:
+        state.outputs.append(AcknowledgeStatuses(host.id, uuids))
+    for uuid in task.uuids:
+        del state.unacknowledged[uuid]
+    task.uuids.clear()
+    if task.state.terminal:
+        forget(state, task)
 
 
 def set_status(state: State, task: Task, status: TaskStatus) -> None:

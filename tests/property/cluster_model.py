@@ -83,6 +83,7 @@ class Executor:
 
     def _on_acknowledged(self, uuid: bytes) -> None:
         framework_id, status = self.unacknowledged.pop(uuid, ("", None))
+        self.unsent = [each for each in self.unsent if each != uuid]
         if status is not None and status.state.terminal and status.state is not TaskState.GONE:
             self.world.check_the_end_is_known(framework_id, status)
             self.tasks.pop((framework_id, status.task_id), None)
@@ -405,10 +406,10 @@ class World:
                     assert held is not None, f"4: nobody tells {plugin.name} what became of {task_id} on {host}"
                     assert task_id not in plugin.killed or held.status.state >= TaskState.KILLING, "a kill got lost"
         for executor in self.executors.values():
-            for framework_id, task_id in executor.tasks:
+            for (framework_id, task_id), held in executor.tasks.items():
                 plugin = self.plugins[framework_id]
                 known = task_id in plugin.launched or plugin.gone or executor.removed
-                assert known, f"{executor.name} runs {task_id}, and nobody knows"
+                assert known or held.status.state.terminal, f"{executor.name} runs {task_id}, and nobody knows"
 
     def check_nothing_is_overlooked(self) -> None:
         """6: no event comes any more, so a look at every host finds nothing that somebody wants and did not refuse."""
