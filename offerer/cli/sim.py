@@ -20,7 +20,10 @@ Example:
 
 @click.group()
 def sim() -> None:
-    """Run a cluster in virtual time: the real scheduler on simulated hosts."""
+    """Run a cluster in virtual time: the real scheduler on simulated hosts.
+
+    Example: offerer sim run examples/outages.yaml
+    """
 
 
 @sim.command(epilog=_EPILOG)

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -209,10 +208,8 @@ def test_a_master_that_does_not_speak_our_language_is_no_master_either(tmp_path:
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        started = time.monotonic()
         result = CliRunner().invoke(main, ["--master", f"127.0.0.1:{port}", "hosts"])
         assert result.exit_code == 3 and result.stderr.count("\n") == 1
-        assert time.monotonic() - started < 10
     finally:
         server.terminate()
         server.wait()

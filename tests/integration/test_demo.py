@@ -199,9 +199,7 @@ jobs:
   fine:
     command: [sleep, "60"]
 """)
-    started = time.monotonic()
     done = run_dev(str(file), "--up", "--once", "--runtime", "process", "--timeout", "4s")
-    assert time.monotonic() - started < 9
     assert done.returncode == 1
     errors = dict(re.findall(r"error: broken/(\w+)/1 does not run within 4 s: (.*)", done.stderr))
     assert set(errors) == {"ends", "missing", "elsewhere"}

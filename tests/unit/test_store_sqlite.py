@@ -8,7 +8,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -76,14 +75,13 @@ async def test_the_event_loop_goes_on_while_the_store_works(tmp_path: Path) -> N
     for i in range(8):
         await store.transact([Put(f"{i}/{j}", bytes(10_000)) for j in range(500)])
     working = asyncio.gather(*(store.range("") for _ in range(5)), store.transact([Put("x", bytes(5 << 20))]))
-    longest, last = 0.0, time.monotonic()
+    turns = 0
     while not working.done():
         await asyncio.sleep(0)
-        now = time.monotonic()
-        longest, last = max(longest, now - last), now
+        turns += 1
     await working
     await store.close()
-    assert longest < 0.25  # a range of 40 MB alone takes about that long
+    assert turns > 100  # were the loop to wait for each answer, there would be about six
 
 
 async def test_a_second_master_is_told_who_holds_the_file(tmp_path: Path) -> None:
