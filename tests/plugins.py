@@ -9,8 +9,10 @@ from collections.abc import Sequence
 
 from frameworks.coding import Coding
 from offerer import (
+    FOREVER,
     Constraint,
     Decisions,
+    Decline,
     Demand,
     Framework,
     Launch,
@@ -57,6 +59,9 @@ class LaunchesWhatItWasNotOffered(Framework):
 
     def on_registered(self, now: Time, tasks: object) -> Decisions:
         return [Launch([OfferId(4711)], [TaskInfo(TaskId("stolen"), ONE, b"{}")])]
+
+    def on_offers(self, now: Time, offers: Sequence[Offer]) -> Decisions:
+        return [Decline([offer.id for offer in offers], FOREVER)]
 
 
 class DemandsNonsense(Framework):

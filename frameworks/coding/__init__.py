@@ -84,7 +84,7 @@ class Coding(Framework):
     async def serve(self, context: Context) -> None:
         """Load the state, then keep the store up to date and answer calls until the end."""
         revision = await self._load(context)
-        context.on_call(Api(self._state, self._planner, context, self._save).handle)
+        context.on_call(Api(self._state, self._planner, context, self._save, asyncio.sleep).handle)
         context.ready(self._state.believed())
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(context), name="coding: write to the store")
