@@ -27,7 +27,7 @@ _LOOKS: Final = 20
 
 
 class Api:
-    """Answers calls. `save` returns once everything changed so far is safe in the store, `wait` after so many seconds."""
+    """Answers calls. `save` returns once everything changed so far is safe in the store, `wait` after some seconds."""
 
     def __init__(
         self,
