@@ -21,6 +21,7 @@ from offerer.wire import codec
 from offerer.wire.rpc_errors import abort
 
 REGISTER_WITHIN: Time = 10 * SECOND
+WRITTEN_WITHIN: Time = SECOND
 MAX_NAME = 253
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -54,6 +55,7 @@ class Stream:
         self._heard_at = self._progress_at = self._beat_at = clock.now()
         self._sent = 0
         self._reader: asyncio.Task[None] | None = None
+        self._writing: asyncio.Future[None] | None = None
         self._over: OffererError | None = None
 
     @property
@@ -96,7 +98,7 @@ class Stream:
         """Carry messages both ways until the peer leaves. Raises an `OffererError` where it has to go."""
         self._outbox = outbox
         self._reader = reader = asyncio.create_task(self._read(receive))
-        pump = asyncio.create_task(outbox.pump(self._context.write))
+        pump = asyncio.create_task(outbox.pump(self._write))
         try:
             done, _ = await asyncio.wait((reader, pump), return_when=asyncio.FIRST_COMPLETED)
             if self._over is not None:
@@ -111,6 +113,14 @@ class Stream:
             reader.cancel()
             pump.cancel()
             await asyncio.gather(reader, pump, return_exceptions=True)
+            if self._writing is not None:
+                written = asyncio.gather(self._writing, return_exceptions=True)
+                await asyncio.wait({written}, timeout=WRITTEN_WITHIN / SECOND)
+
+    async def _write(self, message: Any) -> None:
+        """Write, and go on where the pump is cancelled: gRPC ends no stream, with no error, during a write."""
+        self._writing = asyncio.ensure_future(self._context.write(message))
+        await asyncio.shield(self._writing)
 
     async def _read(self, receive: Callable[[Any], None]) -> None:
         while (message := await read(self._context)) is not grpc.aio.EOF:
