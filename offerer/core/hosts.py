@@ -67,7 +67,8 @@ def _check(state: State, event: HostRegistered) -> None:
         if task is not None and not task.state.terminal and task.host is not None and task.host.id != event.host_id:
             raise PeerError(f"host {event.name!r} claims task {key[1]!r} of {key[0]!r}, it is on {task.host.name!r}")
         keys.add(key)
-        _tasks.check_uuid(state, status, task, key, owners)
+        if status.uuid or status.state.terminal:  # of a task it has not reported yet there is none, and none is needed
+            _tasks.check_uuid(state, status, task, key, owners)
         if not status.state.terminal:
             own = (task.resources if task is not None and task.claimant is not None else held.resources).ports
             before = ports.port_count()
