@@ -17,7 +17,7 @@ import grpc.aio
 from offerer import errors
 
 _HEADER: Final = "offerer-error"
-_MESSAGE_LIMIT: Final = 4000  # a status travels in HTTP/2 headers, of which 8 KiB are allowed
+_MESSAGE_LIMIT: Final = 6000  # bytes as sent: a status travels in HTTP/2 headers, of which 8 KiB are allowed
 
 _CODES: Final[dict[type[errors.OffererError], grpc.StatusCode]] = {
     errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
@@ -47,11 +47,17 @@ async def abort(context: grpc.aio.ServicerContext[object, object], error: errors
 
 def _cut(message: str) -> str:
     """The message, or as many of its lines as are allowed and how many more there are."""
-    if len(message) <= _MESSAGE_LIMIT:
+    room = _MESSAGE_LIMIT
+    for end, character in enumerate(message):
+        # What is not printable ASCII is sent as %XX, byte by byte.
+        room -= 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode(errors="replace"))
+        if room < 0:
+            break
+    else:
         return message
-    whole, newline, _ = message[:_MESSAGE_LIMIT].rpartition("\n")
+    whole, newline, _ = message[:end].rpartition("\n")
     if not newline:
-        return f"{message[:_MESSAGE_LIMIT]}…"
+        return f"{message[:end]}…"
     return f"{whole}\nand {message.count(newline, len(whole))} more lines"
 
 
