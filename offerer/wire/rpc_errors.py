@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Final, NoReturn
 
 import grpc
@@ -47,18 +48,21 @@ async def abort(context: grpc.aio.ServicerContext[object, object], error: errors
 
 def _cut(message: str) -> str:
     """The message, or as many of its lines as are allowed and how many more there are."""
-    room = _MESSAGE_LIMIT
-    for end, character in enumerate(message):
-        # What is not printable ASCII is sent as %XX, byte by byte.
-        room -= 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode(errors="replace"))
-        if room < 0:
-            break
-    else:
+    sent = accumulate(_bytes_sent(character) for character in message)
+    end = next((i for i, size in enumerate(sent) if size > _MESSAGE_LIMIT), None)
+    if end is None:
         return message
     whole, newline, _ = message[:end].rpartition("\n")
     if not newline:
         return f"{message[:end]}…"
     return f"{whole}\nand {message.count(newline, len(whole))} more lines"
+
+
+def _bytes_sent(character: str) -> int:
+    """What is not printable ASCII is sent as %XX, byte by byte."""
+    if " " <= character <= "~" and character != "%":
+        return 1
+    return 3 * len(character.encode(errors="replace"))
 
 
 def is_cancelled() -> bool:
