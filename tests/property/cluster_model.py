@@ -20,6 +20,7 @@ from offerer.resources import NOTHING
 
 LONG = 3600 * SECOND
 _NEXT = {
+    TaskState.STAGING: (TaskState.STARTING, TaskState.RUNNING, TaskState.ERROR),
     TaskState.STARTING: (TaskState.RUNNING, TaskState.FAILED, TaskState.ERROR),
     TaskState.RUNNING: (TaskState.FINISHED, TaskState.FAILED),
     TaskState.KILLING: (TaskState.KILLED,),
@@ -70,7 +71,8 @@ class Executor:
             case o.LaunchTasks(_, framework_id, tasks):
                 for task in tasks:
                     assert (framework_id, task.task_id) not in self.tasks, "a task is launched once"
-                    self._report(framework_id, task.task_id, task.resources, TaskState.STARTING)
+                    status = TaskStatus(task.task_id, TaskState.STAGING, self.name)  # nothing is said of it yet
+                    self.tasks[framework_id, task.task_id] = Held(framework_id, task.resources, status)
             case o.KillTask(_, framework_id, task_id, _):
                 held = self.tasks.get((framework_id, task_id))
                 if held is None:
@@ -178,6 +180,11 @@ class Plugin:
         if task_id.startswith("ghost"):
             assert status.state is TaskState.GONE
             return
+        if task_id in self.ended and self.retired:
+            # It was away for too long, so its tasks were given up. Returning with a belief in one it is told GONE;
+            # should the acknowledgement to the executor have got lost, how it really ended follows. The client's
+            # memory of ended tasks (offerer/client/views.py) keeps that from the plug-in.
+            return
         assert task_id not in self.ended, f"4: {self.ended.get(task_id)} and then {status}"
         if status.state.terminal:
             self.ended[task_id] = status
@@ -205,11 +212,11 @@ class Plugin:
     def accept(self, offer_ids: list[int], tasks: list[TaskInfo], refuse_for: int) -> None:
         """Launch; every task is then on its way to the host or answered for (invariant 3)."""
         before = set(self.launched) | set(self.ended)
+        host = ""
         for offer_id in offer_ids:
+            self.offers.pop(offer_id, None)
             if self.world.issued.get(offer_id, ("",))[0] == self.name:
-                self.world.issued.pop(offer_id)
-        mine = [self.offers.pop(offer_id) for offer_id in offer_ids if offer_id in self.offers]
-        host = mine[0].host_id if mine else ""
+                host = self.world.issued.pop(offer_id)[1].host_id
         self.launched |= {task.task_id: host for task in tasks if task.task_id not in before}
         outputs = self.world.send(e.OffersAccepted(self.name, offer_ids, tasks, refuse_for))
         answered = [
