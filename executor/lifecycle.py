@@ -43,7 +43,7 @@ from offerer.containers import ContainerSpec
 from offerer.errors import InvalidSpec
 from offerer.ids import FrameworkId, HostId, TaskId
 from offerer.resources import NOTHING
-from offerer.task_states import TRANSITIONS, TaskState
+from offerer.task_states import TaskState, check_transition
 from offerer.types import SECOND, Reason, TaskInfo, TaskStatus, Time
 
 KILL_AGAIN_AFTER: Final[Time] = 10 * SECOND
@@ -427,8 +427,9 @@ class Lifecycle:
         message: str = "",
         exit_code: int | None = None,
     ) -> None:
-        assert state in TRANSITIONS[task.state] or state is task.state, f"{task} cannot become {state.name}"
-        task.state = state
+        if state is not task.state:
+            check_transition(task.state, state)
+            task.state = state
         statuses = self.statuses
         if len(message) > _MESSAGE_LIMIT:
             message = f"{message[:_MESSAGE_LIMIT]}…"

@@ -8,7 +8,7 @@ from offerer.core.state import Framework, Host, HostState, State, Task, TaskKey
 from offerer.errors import PeerError
 from offerer.ids import FrameworkId, HostId, TaskId
 from offerer.resources import NOTHING
-from offerer.task_states import TRANSITIONS, TaskState
+from offerer.task_states import TRANSITIONS, TaskState, check_transition
 from offerer.types import Reason, TaskStatus
 
 _MADE_HERE = b"offerer:"
@@ -41,9 +41,7 @@ def on_task_statuses_reported(state: State, event: TaskStatusesReported) -> None
             stop_orphan(state, host, framework_id, status)
         elif status.uuid == task.status.uuid and not task.acknowledged:
             forward(state, task, status)  # sent again
-        elif task.status.state == status.state and not status.state.terminal:
-            _take(state, task, status, stale)
-        elif status.state in TRANSITIONS[task.status.state]:
+        elif status.state in TRANSITIONS[task.state] or (status.state is task.state and not status.state.terminal):
             _take(state, task, status, stale)
         else:
             stale.append(status.uuid)
@@ -110,7 +108,9 @@ def let_go(state: State, task: Task) -> None:
 
 
 def set_status(state: State, task: Task, status: TaskStatus) -> None:
-    """The task has a new status: keep the books, tell the framework."""
+    """The task has a new status: keep the books, tell the framework. Raises `IllegalTransition`."""
+    if status.state is not task.state:
+        check_transition(task.state, status.state)
     task.status = status
     task.acknowledged = False
     if status.state.terminal:
