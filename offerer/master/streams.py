@@ -55,7 +55,6 @@ class Stream:
         self._heard_at = self._progress_at = self._beat_at = clock.now()
         self._sent = 0
         self._reader: asyncio.Task[None] | None = None
-        self._writing: asyncio.Future[None] | None = None
         self._over: OffererError | None = None
 
     @property
@@ -98,7 +97,7 @@ class Stream:
         """Carry messages both ways until the peer leaves. Raises an `OffererError` where it has to go."""
         self._outbox = outbox
         self._reader = reader = asyncio.create_task(self._read(receive))
-        pump = asyncio.create_task(outbox.pump(self._write))
+        pump = asyncio.create_task(outbox.pump(self._context.write))
         try:
             done, _ = await asyncio.wait((reader, pump), return_when=asyncio.FIRST_COMPLETED)
             if self._over is not None:
@@ -111,16 +110,10 @@ class Stream:
             pass  # the connection broke while writing
         finally:
             reader.cancel()
+            outbox.close()  # not cancelled at once: during a write, gRPC lets no stream end with an error
+            await asyncio.wait((pump,), timeout=WRITTEN_WITHIN / SECOND)
             pump.cancel()
             await asyncio.gather(reader, pump, return_exceptions=True)
-            if self._writing is not None:
-                written = asyncio.gather(self._writing, return_exceptions=True)
-                await asyncio.wait({written}, timeout=WRITTEN_WITHIN / SECOND)
-
-    async def _write(self, message: Any) -> None:
-        """Write, and go on where the pump is cancelled: gRPC ends no stream, with no error, during a write."""
-        self._writing = asyncio.ensure_future(self._context.write(message))
-        await asyncio.shield(self._writing)
 
     async def _read(self, receive: Callable[[Any], None]) -> None:
         while (message := await read(self._context)) is not grpc.aio.EOF:

@@ -33,6 +33,7 @@ class Outbox(Generic[M]):
         self._open_bytes = 0
         self._bytes = 0
         self._wake = asyncio.Event()
+        self._closed = False
         self.overflowed = False
         self.sent = 0
 
@@ -59,13 +60,18 @@ class Outbox(Generic[M]):
         self._open = None
         self._open_bytes = 0
 
+    def close(self) -> None:
+        """`pump` is to end: after the message that it is writing now, if it is."""
+        self._closed = True
+        self._wake.set()
+
     async def pump(self, write: Callable[[M], Awaitable[None]]) -> None:
-        """Write messages as they come, for ever. Raises `Overflow`."""
-        while True:
+        """Write messages as they come, until `close`. Raises `Overflow`."""
+        while not self._closed:
             await self._wake.wait()
             self._wake.clear()
             self._close_message()
-            while self._messages:
+            while self._messages and not self._closed:
                 if self.overflowed:
                     raise Overflow
                 message, size = self._messages.popleft()
