@@ -52,22 +52,28 @@ class Round:
             for role in self._roles.order():
                 if not unmet(role):
                     continue
+                amount = towards_guarantee(role, host.free, headroom)
                 for claimant in role.claimants.order():
-                    amount = towards_guarantee(role, host.free, headroom)
                     if self._may_offer(claimant, host, amount):
                         self._grant(claimant, host, amount)
+                        amount = towards_guarantee(role, host.free, headroom)
 
     def _share_out(self, host: HostLedger) -> None:
         allocator = self._allocator
         for role in self._roles.order():
+            amount = self._share_of(role, host)
             for claimant in role.claimants.order():
-                amount = beyond_guarantee(role, host.free, self._headroom) if self._quotas else host.free
                 if self._may_offer(claimant, host, amount):
                     self._grant(claimant, host, amount)
                     if not allocator.worth_offering(host.free):
                         return
+                    amount = self._share_of(role, host)
                 elif claimant.demand is not None and self._keeps(claimant, host):
                     return
+
+    def _share_of(self, role: RoleLedger, host: HostLedger) -> Resources:
+        """What of the host's free resources this role may have."""
+        return beyond_guarantee(role, host.free, self._headroom) if self._quotas else host.free
 
     def _may_offer(self, claimant: Claimant, host: HostLedger, amount: Resources) -> bool:
         """Whether the claimant has not refused this and can use it."""
