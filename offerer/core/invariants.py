@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from offerer.allocator.drf import dominant_share
-from offerer.allocator.quota import amount_of
 from offerer.core.state import Host, HostState, State
 from offerer.resources import NOTHING, Resources
 
@@ -96,12 +95,3 @@ def _check_tasks(state: State) -> None:
                 assert state.unacknowledged.get(uuid) is task, f"task {task_id}: a status nobody can acknowledge"
     pending = sum(len(task.uuids) for framework in state.frameworks.values() for task in framework.tasks.values())
     assert pending == len(state.unacknowledged), "every unacknowledged status belongs to one task"
-
-
-def limits_exceeded(state: State) -> list[str]:
-    """Roles over their limit (possible only where it was set below what they had)."""
-    return [
-        role.name
-        for role in state.allocator.roles.clients.values()
-        if any(amount_of(role.used, name) > limit for name, limit in role.limit.items())
-    ]

@@ -26,7 +26,6 @@ class Loop:
         self.journal = journal
         self.executors: dict[HostId, ExecutorPeer] = {}
         self.frameworks: dict[FrameworkId, FrameworkPeer] = {}
-        self._persist = persist
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._timer_at: Time | None = None
         self._carry_out: dict[type, Callable[[Any], None]] = {
