@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import docker
 import pytest
 
 from tests import engine as engines
+from tests.small_master import SmallMaster
 
 HERE = os.path.dirname(__file__)
 IMAGE = "busybox:1"
@@ -28,3 +30,19 @@ def engine() -> Iterator[engines.Engine]:
     with engines.running_engine() as running:  # raises with the reason
         running.import_busybox(IMAGE)
         yield running
+
+
+@pytest.fixture
+async def master() -> AsyncIterator[SmallMaster]:
+    """A master for one executor."""
+    async with SmallMaster().serving() as serving:
+        yield serving
+
+
+@pytest.fixture
+def client(engine: engines.Engine) -> Iterator[docker.APIClient]:
+    """The engine's API; the containers of the test are removed after it."""
+    with engine.client() as api:
+        yield api
+        for each in api.containers(all=True):
+            api.remove_container(each["Id"], force=True)

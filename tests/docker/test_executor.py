@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,21 +24,6 @@ SLEEPER = ContainerSpec(image=IMAGE, command=("sleep", "600"), stop_grace=0)
 
 def shell(script: str, **changes: object) -> ContainerSpec:
     return ContainerSpec(image=IMAGE, command=("sh", "-c", script), **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-async def master() -> AsyncIterator[SmallMaster]:
-    async with SmallMaster().serving() as serving:
-        yield serving
-
-
-@pytest.fixture
-def client(engine: Engine) -> Iterator[docker.APIClient]:
-    """The engine's API; the containers of the test are removed after it."""
-    with engine.client() as api:
-        yield api
-        for each in api.containers(all=True):
-            api.remove_container(each["Id"], force=True)
 
 
 @asynccontextmanager

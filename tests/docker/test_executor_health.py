@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import docker
@@ -15,20 +14,6 @@ from tests.small_master import SmallMaster, until
 
 QUICK = SECOND // 5
 SERVE = "mkdir /www; {} httpd -p 80 -h /www; while true; do sleep 0.1; done"
-
-
-@pytest.fixture
-async def master() -> AsyncIterator[SmallMaster]:
-    async with SmallMaster().serving() as serving:
-        yield serving
-
-
-@pytest.fixture
-def client(engine: Engine) -> Iterator[docker.APIClient]:
-    with engine.client() as api:
-        yield api
-        for each in api.containers(all=True):
-            api.remove_container(each["Id"], force=True)
 
 
 def quick(probe: Probe) -> Probe:

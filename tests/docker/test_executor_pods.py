@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import docker
-import pytest
 
 from offerer import ContainerSpec, Mount, PortMapping, Probe, Reason, Resources, TaskState
 from tests.docker.test_executor import executor, shell
 from tests.engine import Engine
 from tests.small_master import SmallMaster, until
-
-
-@pytest.fixture
-async def master() -> AsyncIterator[SmallMaster]:
-    async with SmallMaster().serving() as serving:
-        yield serving
-
-
-@pytest.fixture
-def client(engine: Engine) -> Iterator[docker.APIClient]:
-    with engine.client() as api:
-        yield api
-        for each in api.containers(all=True):
-            api.remove_container(each["Id"], force=True)
 
 
 def named(name: str, script: str, **changes: object) -> ContainerSpec:

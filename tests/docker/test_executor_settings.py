@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -20,12 +20,6 @@ echo "nofile $(ulimit -n), shm $(df -k /dev/shm | awk 'END {print $2}'), somaxco
 echo "scratch $(df -k /scratch | awk 'END {print $2}'), root $(touch /x 2>/dev/null && echo writable || echo read-only)"
 grep -c db.internal /etc/hosts; cat /etc/resolv.conf
 """
-
-
-@pytest.fixture
-async def master() -> AsyncIterator[SmallMaster]:
-    async with SmallMaster().serving() as serving:
-        yield serving
 
 
 @pytest.fixture

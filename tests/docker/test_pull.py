@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from offerer import ContainerSpec, Resources, TaskState
-from tests.docker.test_executor import client, executor, master  # noqa: F401
+from tests.docker.test_executor import executor
 from tests.engine import Engine
 from tests.processes import free_port, wait_for
 from tests.small_master import SmallMaster
@@ -54,7 +54,7 @@ def _answers(port: int) -> bool:
 
 
 async def test_a_missing_image_is_pulled_and_run(
-    engine: Engine, master: SmallMaster, client: object, registry: str, tmp_path: Path  # noqa: F811
+    engine: Engine, master: SmallMaster, client: object, registry: str, tmp_path: Path
 ) -> None:
     image = f"{registry}/coding/web:20160531"
     engine.import_busybox(image)
