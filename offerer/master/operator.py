@@ -16,6 +16,7 @@ from offerer.errors import InvalidInput, NotFound, OffererError, PeerError
 from offerer.ids import FrameworkId, Role
 from offerer.master.attachments import Attachments
 from offerer.master.loop import Loop
+from offerer.master.streams import check_name
 from offerer.resources import Resources
 from offerer.types import SECOND
 from offerer.wire import codec
@@ -150,18 +151,14 @@ def _events(entries: list[Any]) -> operator.Events:
 
 
 def _read_role(request: operator.SetRoleRequest) -> e.RoleConfigured:
-    role = request.role
-    if not role or not role.isprintable() or any(c in role for c in "/\\ "):
-        raise InvalidInput(f"role: {role!r} must be printable characters without '/', '\\' or space")
+    try:
+        role = Role(check_name("role", request.role))
+    except PeerError as error:
+        raise InvalidInput(str(error)) from None
     weight = request.weight_milli if request.HasField("weight_milli") else None
-    if weight == 0:
-        raise InvalidInput("weight: 0 must be more than 0, for example 2")
     guarantee = dict(request.guarantee.amounts) if request.HasField("guarantee") else None
     limit = dict(request.limit.amounts) if request.HasField("limit") else None
-    for name, amount in (guarantee or {}).items():
-        if limit is not None and name in limit and amount > limit[name]:
-            raise InvalidInput(f"guarantee of {name}: {amount} is more than the limit {limit[name]}")
-    return e.RoleConfigured(Role(role), weight, guarantee, limit)
+    return e.RoleConfigured(role, weight, guarantee, limit)
 
 
 def _write_hosts(state: State, into: operator.State) -> None:

@@ -208,12 +208,12 @@ def read_host(message: codec.executor.FromExecutor) -> e.HostRegistered:
         raise PeerError("register: the first message of a stream must register the host")
     register = message.register
     _check_version(register.version)
-    _check_name("register.host_id", register.host_id)
-    _check_name("register.name", register.name)
+    check_name("register.host_id", register.host_id)
+    check_name("register.name", register.name)
     host_id = HostId(register.host_id)
     held = [
         e.HeldTask(
-            FrameworkId(_check_name("register.tasks.framework_id", task.framework_id)),
+            FrameworkId(check_name("register.tasks.framework_id", task.framework_id)),
             codec.read_resources(task.resources),
             codec.read_status(task.status, host_id),
         )
@@ -282,8 +282,8 @@ def read_framework(message: codec.framework.FromFramework) -> e.FrameworkRegiste
     register = message.register
     _check_version(register.version)
     return e.FrameworkRegistered(
-        FrameworkId(_check_name("register.framework_id", register.framework_id)),
-        (Role(_check_name("register.role", register.role or DEFAULT_ROLE)),),
+        FrameworkId(check_name("register.framework_id", register.framework_id)),
+        (Role(check_name("register.role", register.role or DEFAULT_ROLE)),),
         max(0, register.failover_timeout),
         {TaskId(task.task_id): HostId(task.host_id) for task in register.tasks},
     )
@@ -320,7 +320,8 @@ def _check_version(version: int) -> None:
         )
 
 
-def _check_name(field: str, name: str) -> str:
+def check_name(field: str, name: str) -> str:
+    """The name itself. Raises `PeerError` for one that cannot be."""
     if not name or len(name) > MAX_NAME or not name.isprintable() or any(c in name for c in "/\\ "):
         wanted = f"1 to {MAX_NAME} printable characters without '/', '\\' or space"
         raise PeerError(f"{field}: {name[:80]!r} must be {wanted}")
