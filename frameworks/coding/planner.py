@@ -81,7 +81,7 @@ class Planner:
 
     def registered(self, now: Time, tasks: Sequence[TaskStatus]) -> list[Decision]:
         """(Re)connected: offers from before are void, and whoever was asked to stop a task may have forgotten."""
-        for host in {id(host): host for host in self._host_of.values()}.values():
+        for host in self._in_hand():
             self._let_go(host)
         self._hosts.clear()  # who is there now shows by the offers to come
         for name in self._state.unsettled:
@@ -190,8 +190,7 @@ class Planner:
 
     def _place(self, waiting: list[Task], now: Time) -> list[Task]:
         """Give tasks places on the offers in hand, the hardest to place first. Returns those that found none."""
-        held = {host.id: host for host in self._host_of.values()}
-        level = Level(held.values(), self._used())
+        level = Level(self._in_hand(), self._used())
         siblings: dict[JobName, Counter[HostId]] = {}
         hopeless: dict[tuple[object, ...], str] = {}  # what did not fit once does not fit later in this turn
         left = []
@@ -239,6 +238,10 @@ class Planner:
             self._drop_place(self._state.tasks[name])
         self._forget_offers(host)
 
+    def _in_hand(self) -> list[Host]:
+        """The hosts of the offers in hand, each once."""
+        return list({host.id: host for host in self._host_of.values()}.values())
+
     def _forget_offers(self, host: Host) -> None:
         for offer in host.offers:
             self._host_of.pop(offer, None)
@@ -246,7 +249,7 @@ class Planner:
 
     def _used(self) -> dict[HostId, Resources]:
         """What our containers hold on each host with offers in hand."""
-        held = {host.id for host in self._host_of.values()}
+        held = {host.id for host in self._in_hand()}
         used: dict[HostId, list[Resources]] = {}
         for task in self._state.tasks.values():
             for run in task.containers:
@@ -267,7 +270,7 @@ class Planner:
     def _launch(self, now: Time) -> list[Decision]:
         """Launch what has a place, host by host, once everything placed there is safe in the store."""
         decisions: list[Decision] = []
-        for host in {host.id: host for host in self._host_of.values()}.values():
+        for host in self._in_hand():
             tasks = [self._state.tasks[name] for name in host.placed]
             if not tasks or not all(self._state.saved(task) for task in tasks):
                 continue
@@ -283,7 +286,7 @@ class Planner:
 
     def _give_back(self) -> list[Decision]:
         """Offers that nothing was placed on."""
-        idle = [host for host in {host.id: host for host in self._host_of.values()}.values() if not host.placed]
+        idle = [host for host in self._in_hand() if not host.placed]
         offers = tuple(offer for host in idle for offer in host.offers)
         for host in idle:
             self._forget_offers(host)
