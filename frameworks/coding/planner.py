@@ -61,7 +61,6 @@ class Planner:
         self._looking = True
         self._look_at: Time = 0
         self._refused_until: Time = 0
-        self._wake: Time = 0
 
     @property
     def hosts(self) -> Collection[Host]:
@@ -129,8 +128,7 @@ class Planner:
         return self.plan(now)
 
     def ticked(self, now: Time) -> list[Decision]:
-        """The time asked for has come, or somebody woke us earlier: either way, that asking is used up."""
-        self._wake = 0
+        """The time asked for has come, or somebody woke us earlier."""
         return self.plan(now)
 
     # -- what to do about it --
@@ -163,7 +161,7 @@ class Planner:
         stated = self._state_demand(waiting, now, wakes)
         if any(isinstance(answer, Decline) for answer in answers):
             self._refused_until = now + DEFAULT_REFUSE_FOR
-        return [*kills, *stated, *answers, *self._ask_to_wake(wakes, now)]
+        return [*kills, *stated, *answers, *([Wake(min(wakes))] if wakes else [])]
 
     def _stop(self, task: Task, run: Run, now: Time, wakes: list[Time]) -> list[Decision]:
         """Stop a container that is not what is wanted, once that is safe in the store."""
@@ -319,15 +317,6 @@ class Planner:
             Want(resources, count, constraints, per_host=1 if resources.ports else 0)
             for (resources, constraints), count in counts.items()
         ]
-
-    def _ask_to_wake(self, wakes: Sequence[Time], now: Time) -> list[Decision]:
-        if not wakes:
-            return []
-        at = min(wakes)
-        if now < self._wake <= at:
-            return []
-        self._wake = at
-        return [Wake(at)]
 
 
 def _hardest_first(entry: tuple[Task, TaskPlan]) -> tuple[bool, int, int, TaskName]:
