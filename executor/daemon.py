@@ -36,7 +36,7 @@ from offerer import __version__, clock
 from offerer.errors import InvalidInput, OffererError, Unavailable
 from offerer.ids import FrameworkId, HostId, TaskId
 from offerer.resources import Resources
-from offerer.types import SECOND, TaskStatus, Time
+from offerer.types import SECOND, Time
 from offerer.wire import codec
 
 _log = logging.getLogger("offerer.executor")
@@ -206,8 +206,7 @@ class Executor:
         for task in self.lifecycle.held():
             held = message.tasks.add(framework_id=task.framework_id)
             codec.write_resources(held.resources, task.resources)
-            status = task.entry.status if task.entry else TaskStatus(task.task_id, task.state, self.host.id)
-            codec.write_status(held.status, status, task.framework_id)
+            codec.write_status(held.status, self.lifecycle.latest(task), task.framework_id)
         return message
 
     def _on_message(self, channel: grpc.aio.Channel, master: str, message: codec.executor.ToExecutor) -> None:

@@ -257,6 +257,10 @@ class Lifecycle:
         """Every task, those that ended and are not acknowledged included."""
         return self.tasks.values()
 
+    def latest(self, task: Task) -> TaskStatus:
+        """The latest status of a held task, and before it reported any, one without a uuid that says where it is."""
+        return task.entry.status if task.entry else TaskStatus(task.task_id, task.state, self.host_id)
+
     def check_invariants(self) -> None:
         """Raise AssertionError where the records contradict each other. For tests."""
         for key, task in self.tasks.items():

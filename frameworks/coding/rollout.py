@@ -32,7 +32,7 @@ def advance_updates(state: State, now: Time) -> list[Time]:
             wakes += [at for task in waited_for if (at := steady_at(state, task)) is not None and at > now]
             if update.paused:
                 break
-            job = min((task.name.of_job for task in waited_for), key=lambda job: (_depth(state, job), job))
+            job = _first_job(state, waited_for)
             if not _set_going(state, service, update, [t for t in waited_for if t.name.of_job == job], now):
                 if not update.paused:
                     wakes += _check_deadline(state, service, update, waited_for, now)
@@ -228,9 +228,8 @@ def promote(state: State, service: str, now: Time) -> None:
     if not update.paused.startswith(CANARIES):
         raise Conflict(f"the update of {service} does not wait with canaries: {update.paused or 'it goes on'}")
     left = remaining(state, update, now)
-    job = min((task.name.of_job for task in left), key=lambda job: (_depth(state, job), job), default=None)
-    if job:
-        update.promoted.add(job.job)
+    if left:
+        update.promoted.add(_first_job(state, left).job)
     update.paused, update.progressed = "", now
     put(state, service, update)
 
@@ -254,5 +253,6 @@ def _under_way_in(state: State, service: str) -> Update:
     return update
 
 
-def _depth(state: State, job: JobName) -> int:
-    return len(state.graph.all_dependencies([job]))
+def _first_job(state: State, tasks: list[Task]) -> JobName:
+    """The job of these tasks whose turn it is: the one with the fewest dependencies, then by name."""
+    return min((task.name.of_job for task in tasks), key=lambda job: (len(state.graph.all_dependencies([job])), job))

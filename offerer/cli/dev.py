@@ -17,7 +17,7 @@ import click
 
 from offerer.cli.common import DEFAULT_MASTER, Session, check_address
 from offerer.cli.output import Column, Row, age, print_table
-from offerer.cli.waiting import seconds_of
+from offerer.cli.waiting import name, seconds_of
 from offerer.errors import NotFound, OffererError, Unavailable
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ async def _work(session: Session, files: Sequence[Path], *, up: bool, timeout: f
     _print_tasks(rows)
     for row in rows:
         if not row["settled"] and not all_run:
-            click.echo(f"error: {_name(row)} does not run within {timeout:g} s: {row['reason']}", err=True)
+            click.echo(f"error: {name(row)} does not run within {timeout:g} s: {row['reason']}", err=True)
     return all_run
 
 
@@ -234,20 +234,20 @@ class _Progress:
         """Tell what is new in these tasks."""
         running = sum(row["settled"] for row in rows)
         if self._status:
-            first = next((f": {_name(row)} {row['reason']}" for row in rows if not row["settled"]), "")
+            first = next((f": {name(row)} {row['reason']}" for row in rows if not row["settled"]), "")
             self._status.update(f"{running} of {len(rows)} run{first}")
             return
         for row in rows:
             news = f"{row['state']} {_where(row)}" if row["settled"] else row["last"] and row["reason"]
             about = row["task_id"] if row["settled"] else row["last"]  # not the text, in which seconds are counted
-            if news and self._seen.get(_name(row)) != about:
-                self._seen[_name(row)] = about
-                click.echo(f"{_name(row)}: {news}")
+            if news and self._seen.get(name(row)) != about:
+                self._seen[name(row)] = about
+                click.echo(f"{name(row)}: {news}")
 
 
 def _print_tasks(rows: Sequence[Row]) -> None:
     columns = [
-        Column("TASK", _name),
+        Column("TASK", name),
         Column("STATE", "state"),
         Column("HOST", "host"),
         Column("ADDRESS", "address"),
@@ -255,10 +255,6 @@ def _print_tasks(rows: Sequence[Row]) -> None:
         Column("REASON", "reason"),
     ]
     print_table(rows, columns)
-
-
-def _name(row: Row) -> str:
-    return f"{row['service']}/{row['job']}/{row['task']}"
 
 
 def _where(row: Row) -> str:

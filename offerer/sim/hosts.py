@@ -16,7 +16,7 @@ from offerer.resources import Resources
 from offerer.sim.master import SimMaster
 from offerer.sim.network import RETRY, Network, Stream
 from offerer.sim.world import Timer, World
-from offerer.types import TaskStatus, Time
+from offerer.types import Time
 
 _MOST_STATUSES = 10_000  # of one message
 
@@ -95,10 +95,8 @@ class SimHost:
             self._world.call_at(self._world.now + self._world.dice.randrange(RETRY), self._connect)
 
     def _registration(self) -> e.HostRegistered:
-        tasks = []
-        for task in self.lifecycle.held():
-            status = task.entry.status if task.entry else TaskStatus(task.task_id, task.state, self.id)
-            tasks.append(e.HeldTask(task.framework_id, task.resources, status))
+        lifecycle = self.lifecycle
+        tasks = [e.HeldTask(task.framework_id, task.resources, lifecycle.latest(task)) for task in lifecycle.held()]
         return e.HostRegistered(self.id, self.name, "", self.attributes, self.total, tasks, "fake")
 
     def _receive(self, output: o.Output) -> None:
