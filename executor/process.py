@@ -185,7 +185,10 @@ class ProcessRuntime:
     def _watch(self, key: TaskKey) -> None:
         watch = self._of(key).watch()
         self._watched[key] = watch
-        self._loop.add_reader(watch, self._on_supervisor_ended, key)
+        if supervisor_lives(watch):
+            self._loop.add_reader(watch, self._on_supervisor_ended, key)
+        else:  # a FIFO opened after its last writer has left never becomes readable
+            self._loop.call_soon(self._on_supervisor_ended, key)
 
     def _on_supervisor_ended(self, key: TaskKey) -> None:
         watch = self._watched.pop(key)

@@ -16,20 +16,27 @@ from pathlib import Path
 import psutil
 import pytest
 
+from executor.process import ProcessRuntime
+from executor.records import Exited, Outcome, Start, Task
+from executor.spec import Host
+from executor.task_directory import TaskDirectory, supervisor_lives
 from offerer import (
     SECOND,
     ContainerSpec,
+    FrameworkId,
+    HostId,
     Mount,
     PortMapping,
     Probe,
     Reason,
     Resources,
     Secret,
+    TaskId,
     TaskState,
     TaskStatus,
     Tmpfs,
 )
-from tests.processes import free_port
+from tests.processes import free_port, wait_for
 from tests.small_master import SmallMaster, until
 
 PYTHON = sys.executable
@@ -298,3 +305,23 @@ async def test_ended_tasks_are_kept_as_history_and_then_removed(master: SmallMas
             await master.status(f"t{n}", TaskState.FINISHED)
         await until(lambda: len(list((state_dir / "tasks").iterdir())) == 2, "the first two are gone")
         assert [path.name[:7] for path in sorted((state_dir / "tasks").iterdir())] == ["shop.t2", "shop.t3"]
+
+
+async def test_an_end_that_comes_before_anybody_watches_is_noticed(tmp_path: Path) -> None:
+    runtime, events = ProcessRuntime(tmp_path), []
+    await runtime.open(Host(HostId("db-1"), "db-1"), events.append)
+    task = Task((FrameworkId("shop"), TaskId("t")), Resources())
+    task.spec = python("raise SystemExit(3)")
+
+    def wait_for_its_end(_operation: object, outcome: Outcome) -> None:
+        (path,) = tmp_path.iterdir()
+        watch = TaskDirectory(path).watch()
+        wait_for("the end of its supervisor", lambda: not supervisor_lives(watch))
+        os.close(watch)
+
+    try:
+        runtime.submit(Start(task), wait_for_its_end)
+        await until(lambda: events, "its end")
+        assert [(type(each), each.exit_code) for each in events] == [(Exited, 3)]
+    finally:
+        await runtime.close()
