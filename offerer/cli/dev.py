@@ -160,12 +160,11 @@ async def _work(session: Session, files: Sequence[Path], *, up: bool, timeout: f
         return True
     await asyncio.to_thread(session.call, "coding", "up", {"target": services})
     with _Progress() as progress:
-        rows, all_run = await _until_all_run(session, services, timeout, progress)
+        rows, late = await _until_all_run(session, services, timeout, progress)
     _print_tasks(rows)
-    for row in rows:
-        if not row["settled"] and not all_run:
-            click.echo(f"error: {name(row)} does not run within {timeout:g} s: {row['reason']}", err=True)
-    return all_run
+    for task, reason in late.items():
+        click.echo(f"error: {task} does not run within {timeout:g} s: {reason}", err=True)
+    return not late
 
 
 async def _framework_answers(session: Session) -> None:
@@ -180,23 +179,24 @@ async def _framework_answers(session: Session) -> None:
 
 async def _until_all_run(
     session: Session, services: Sequence[str], timeout: float, progress: _Progress
-) -> tuple[list[Row], bool]:
-    """The tasks, and whether all of them run, and have done so for a moment."""
+) -> tuple[list[Row], dict[str, str]]:
+    """The tasks, and those that do not run or have not done so for a moment, each with the reason."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout
-    steady: tuple[float, list[str]] | None = None
+    since: dict[tuple[str, str | None], float] = {}  # when a task, in this very container, was first seen to run
+    trouble: dict[str, str] = {}  # why there was none when there last was none: of one that ends again and again
     while True:
         rows = (await asyncio.to_thread(session.call, "coding", "ps", {"target": services}))["tasks"]
         progress.show(rows)
-        now, ids = clock(), [row["task_id"] for row in rows]
-        if not rows or not all(row["settled"] for row in rows):
-            steady = None
-        elif steady is None or steady[1] != ids:
-            steady = now, ids
-        elif now - steady[0] >= _STEADY:
-            return rows, True
-        if now >= deadline:
-            return rows, False
+        now = clock()
+        runs = [(name(row), row["task_id"]) for row in rows if row["settled"]]
+        since = {key: since.get(key, now) for key in runs}
+        trouble |= {name(row): row["reason"] for row in rows if row["task_id"] is None}
+        late = [row for row in rows if now - since.get((name(row), row["task_id"]), now) < _STEADY]
+        if not rows and now >= deadline:
+            return rows, dict.fromkeys(services, "none of its tasks is up")
+        if (rows and not late) or now >= deadline:
+            return rows, {name(row): row["reason"] or trouble.get(name(row), "only just started") for row in late}
         await asyncio.sleep(_POLL)
 
 
