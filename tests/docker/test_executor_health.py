@@ -73,7 +73,7 @@ async def test_one_that_does_not_live_is_stopped_and_has_failed_and_a_new_execut
     async with executor(master, engine, tmp_path):
         await master.registered(2)
         await reported(master, True)
-        client.exec_start(client.exec_create(container_of(client, "t")["Id"], ["mv", "/alive", "/dead"]))
+        client.exec_start(client.exec_create(container_of(client, "t")["Id"], ["mv", "/alive", "/dead"]), detach=True)
         status = await master.status("t", TaskState.FAILED)
         assert (status.reason, status.exit_code) == (Reason.UNHEALTHY, 0)
         assert "stopped because it was unhealthy: ls /alive failed 2 times in a row: exit code 1" in status.message

@@ -70,7 +70,8 @@ async def test_they_die_together(
         await master.launch("t", pod)
         await master.status("t", TaskState.RUNNING)
         [sidecar] = client.containers(filters={"label": "offerer.container=ends"})
-        client.exec_start(client.exec_create(sidecar["Id"], ["touch", "/end"]))
+        # Detached: the engine may never end the output of a command whose container ends meanwhile.
+        client.exec_start(client.exec_create(sidecar["Id"], ["touch", "/end"]), detach=True)
         status = await master.status("t", TaskState.FAILED)
         assert (status.reason, status.exit_code) == (Reason.EXITED, 4)
         assert status.message == "container ends exited with code 4"
