@@ -9,17 +9,10 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from frameworks.coding.names import did_you_mean
+from frameworks.coding.settings import PortSpec, ProbeSpec, ResourceSpec
 from frameworks.coding.source import Path, Problem, Source, parse
-from frameworks.coding.spec import (
-    JobSpec,
-    PortSpec,
-    ProbeSpec,
-    ResourceSpec,
-    RestartSpec,
-    ServiceFile,
-    TaskSpec,
-    UpdateSpec,
-)
+from frameworks.coding.spec import JobSpec, RestartSpec, ServiceFile, TaskSpec, UpdateSpec
+from frameworks.coding.values import shown
 from offerer import InvalidInput
 
 _CANONICAL_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*[1-9]|\.0)?")
@@ -88,7 +81,7 @@ def _settle_strings(source: Source) -> Iterator[Problem]:
                     yield Problem(source.line_of(here), here, fix)
             elif isinstance(value, list | dict):
                 mapping[name] = ""
-                yield Problem(source.line_of(here), here, f"{_shown(value)} is not text; write one value")
+                yield Problem(source.line_of(here), here, f"{shown(value)} is not text; write one value")
             elif value is None:
                 mapping[name] = ""
                 yield Problem(source.line_of(here), here, "there is no value; write '' for an empty one")
@@ -132,21 +125,17 @@ def _message(error: Mapping[str, Any], path: Path) -> str:
         return "there is nothing in it; give at least one"
     if kind == "int_type":
         digits = isinstance(value, str) and value.strip("-").isdecimal()
-        return f"{_shown(value)} is not a whole number" + (f"; write {value}, without quotes" if digits else "")
+        return f"{shown(value)} is not a whole number" + (f"; write {value}, without quotes" if digits else "")
     if kind == "list_type":
         words = value.split() if isinstance(value, str) else ["a", "b"]
         listed = ", ".join(f"'{word}'" if word[0].isdigit() else word for word in words)
-        return f"{_shown(value)} is not a list; write for example [{listed}]"
+        return f"{shown(value)} is not a list; write for example [{listed}]"
     if kind in ("model_type", "model_attributes_type"):
-        what = "there is nothing here" if value is None else f"{_shown(value)} is not a mapping"
+        what = "there is nothing here" if value is None else f"{shown(value)} is not a mapping"
         return f"{what}; the fields are {', '.join(_fields(path))}"
     if kind == "dict_type":
-        return f"{_shown(value)} is not a mapping of names; write for example {{web: {{…}}}}"
-    return f"{_shown(value)}: {error['msg']}"
-
-
-def _shown(value: object) -> str:
-    return {dict: "a mapping", list: "a list", type(None): "nothing"}.get(type(value), repr(value))
+        return f"{shown(value)} is not a mapping of names; write for example {{web: {{…}}}}"
+    return f"{shown(value)}: {error['msg']}"
 
 
 def _fields(path: Path) -> list[str]:

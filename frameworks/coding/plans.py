@@ -7,17 +7,10 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from frameworks.coding.names import JobName, TaskName
-from frameworks.coding.spec import (
-    JobSpec,
-    PortSpec,
-    ProbeSpec,
-    ResourceSpec,
-    ServiceFile,
-    Settings,
-    parse_constraint,
-    parse_duration,
-)
+from frameworks.coding.settings import PortSpec, ProbeSpec, ResourceSpec
+from frameworks.coding.spec import JobSpec, ServiceFile, Settings
 from frameworks.coding.strategy import DEFAULT, Restart, Strategy
+from frameworks.coding.values import parse_constraint, parse_duration
 from offerer import Constraint, ContainerSpec, Mount, PortMapping, Probe, Resources, TaskId, TaskInfo
 
 
