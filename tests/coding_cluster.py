@@ -72,6 +72,9 @@ class SimCluster:
         self.entries: dict[str, Entry] = {}
         self.offers: dict[OfferId, Offer] = {}
         self.log: list[str] = []
+        """The launches and kills, in order."""
+        self.events: list[tuple[Time, str]] = []
+        """The same and what ended, with the time of each."""
         self.launched: set[TaskId] = set()
         self.demand = Demand(None)
         self.refused: dict[HostId, Time] = {}
@@ -197,13 +200,9 @@ class SimCluster:
         """The host no longer answers."""
         host = self.hosts[HostId(host_name)]
         host.reachable = False
-        gone = [offer.id for offer in self.offers.values() if offer.host == host_name]
-        for offer in gone:
-            del self.offers[offer]
         for task in host.tasks:
             self._report(task, TaskState.UNREACHABLE, host, Reason.HOST_UNREACHABLE)
-        if gone:
-            self.carry_out(self.planner.rescinded(self.now, gone))
+        self._void_offers(host_name)
 
     def find_again(self, host_name: str) -> None:
         """The host answers again, with its containers as they are."""
@@ -212,6 +211,30 @@ class SimCluster:
         for task in host.tasks:
             state = TaskState.KILLING if task in host.stopping else TaskState.RUNNING
             self._report(task, state, host, Reason.HOST_RECOVERED)
+
+    def join(self, host: SimHost) -> None:
+        """A host registers for the first time."""
+        self.hosts[HostId(host.name)] = host
+
+    def remove(self, host_name: str) -> None:
+        """An operator gives the host up: whatever it had is gone."""
+        host = self.hosts.pop(HostId(host_name))
+        self._void_offers(host_name)
+        for task in list(host.tasks):
+            self._remove(host, task, TaskState.GONE, Reason.HOST_REMOVED, "", None)
+
+    def change_attributes(self, host_name: str, attributes: dict[str, str]) -> None:
+        """The host registers anew, with these attributes; offers and refusals of it are void."""
+        self.hosts[HostId(host_name)].attributes = attributes
+        self.refused.pop(HostId(host_name), None)
+        self._void_offers(host_name)
+
+    def _void_offers(self, host_name: str) -> None:
+        gone = [offer.id for offer in self.offers.values() if offer.host == host_name]
+        for offer in gone:
+            del self.offers[offer]
+        if gone:
+            self.carry_out(self.planner.rescinded(self.now, gone))
 
     def rescind(self) -> None:
         """Every offer times out."""
@@ -304,7 +327,8 @@ class SimCluster:
         self._hear(known)
         self.carry_out(self.planner.registered(self.now, known))
         for task, host_id in believed.items():
-            self._report(task, TaskState.GONE, self.hosts[host_id], Reason.RECONCILIATION)
+            gone = TaskStatus(task, TaskState.GONE, host_id, Reason.RECONCILIATION, at=self.now)
+            self.pending.append(gone)
 
     def _deliver(self) -> bool:
         pending, self.pending = self.pending, []
@@ -413,7 +437,7 @@ class SimCluster:
             host = self.hosts[host_id]
             host.tasks[task.task_id] = task
             self.check_no_doubles()
-            self.log.append(f"launch {task.task_id} on {host.name}")
+            self._note(f"launch {task.task_id} on {host.name}")
             parsed = parse_task_id(task.task_id)
             if parsed and self.crashes_on_start(parsed[0]):
                 self._report(task.task_id, TaskState.STARTING, host)
@@ -435,7 +459,7 @@ class SimCluster:
     def _kill(self, task_id: TaskId) -> None:
         for host in self.hosts.values():
             if task_id in host.tasks:
-                self.log.append(f"kill {task_id}")
+                self._note(f"kill {task_id}")
                 self._check_floor(task_id)
                 if host.reachable and task_id not in host.stopping:
                     self._report(task_id, TaskState.KILLING, host)
@@ -448,7 +472,13 @@ class SimCluster:
     ) -> None:
         del host.tasks[task_id]
         host.stopping.discard(task_id)
-        self.pending.append(TaskStatus(task_id, state, HostId(host.name), reason, message, exit_code, self.now))
+        status = TaskStatus(task_id, state, HostId(host.name), reason, message, exit_code, self.now)
+        self.pending.append(status)
+        self.events.append((self.now, f"{task_id} {state.name}" + (f": {message}" if message else "")))
+
+    def _note(self, event: str) -> None:
+        self.log.append(event)
+        self.events.append((self.now, event))
 
     def _report(self, task_id: TaskId, state: TaskState, host: SimHost, reason: Reason = Reason.NONE) -> None:
         self.pending.append(self._status(task_id, state, host, reason))
