@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Final
 
+from frameworks.coding import writer
 from frameworks.coding.api import Api
 from frameworks.coding.planner import Planner
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import read_revision
 from frameworks.coding.records import TASKS, UPDATES
 from frameworks.coding.state import State
+from frameworks.coding.writer import Writer
 from offerer import (
     Change,
     Compacted,
-    Conflict,
     Context,
     Decisions,
     Framework,
@@ -34,9 +34,6 @@ from offerer import (
 
 __all__ = ["Coding"]
 
-_AT_ONCE: Final = 2000  # changes in one transaction, which a store limits in bytes
-_RETRY: Final = 1.0  # seconds between tries while the store does not answer
-_PATIENCE: Final = 10.0  # seconds for which a caller waits for the store
 _log = logging.getLogger(__name__)
 
 
@@ -48,8 +45,7 @@ class Coding(Framework):
     def __init__(self) -> None:
         self._state = State()
         self._planner = Planner(self._state)
-        self._dirty = asyncio.Event()
-        self._saved = asyncio.Condition()
+        self._writer = Writer(self._state.journal)
 
     # -- the pure part --
 
@@ -75,8 +71,7 @@ class Coding(Framework):
 
     def _noting(self, decisions: Decisions) -> Decisions:
         """Have whatever was noted on the way written to the store."""
-        if not self._state.journal.empty:
-            self._dirty.set()
+        self._writer.look()
         return decisions
 
     # -- the store --
@@ -84,10 +79,10 @@ class Coding(Framework):
     async def serve(self, context: Context) -> None:
         """Load the state, then keep the store up to date and answer calls until the end."""
         revision = await self._load(context)
-        context.on_call(Api(self._state, self._planner, context, self._save, asyncio.sleep).handle)
+        context.on_call(Api(self._state, self._planner, context, self._writer.save, asyncio.sleep).handle)
         context.ready(self._state.believed())
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._write(context), name="coding: write to the store")
+            group.create_task(self._writer.run(context), name="coding: write to the store")
             group.create_task(self._watch(context, revision), name="coding: watch the store")
 
     async def _load(self, context: Context) -> int:
@@ -98,46 +93,12 @@ class Coding(Framework):
                 updates, _ = await context.store.range(UPDATES)
             except Unavailable as error:
                 _log.warning("cannot load the services yet: %s", error)
-                await asyncio.sleep(_RETRY)
+                await asyncio.sleep(writer.RETRY)
                 continue
             self._state.load([*revisions, *tasks, *updates], context.now())
             for problem in self._state.problems.values():
                 _log.warning("left out: %s", problem)
             return at
-
-    async def _write(self, context: Context) -> None:
-        """Write what is noted, all of it at once, again and again."""
-        journal = self._state.journal
-        while True:
-            await self._dirty.wait()
-            self._dirty.clear()
-            changes = journal.take()
-            try:
-                for i in range(0, len(changes), _AT_ONCE):
-                    await context.store.transact(changes[i : i + _AT_ONCE])
-            except (Unavailable, Conflict) as error:
-                _log.warning("cannot write to the store yet: %s", error)
-                journal.failed()
-                self._dirty.set()
-                await asyncio.sleep(_RETRY)
-                continue
-            journal.saved()
-            context.wake()
-            async with self._saved:
-                self._saved.notify_all()
-
-    async def _save(self) -> None:
-        """Wait until everything noted so far is safe. Raises `Unavailable` where the store does not answer."""
-        journal = self._state.journal
-        noted = journal.noted
-        if journal.empty:
-            return
-        self._dirty.set()
-        try:
-            async with asyncio.timeout(_PATIENCE), self._saved:
-                await self._saved.wait_for(lambda: journal.safe >= noted)
-        except TimeoutError:
-            raise Unavailable("the store does not answer; it is noted, and done as soon as the store does") from None
 
     async def _watch(self, context: Context, after: int) -> None:
         """Take in revisions that another tool puts into the store, as if they had been pushed."""
@@ -150,7 +111,7 @@ class Coding(Framework):
                     context.wake()
             except (Unavailable, Compacted) as error:
                 _log.warning("cannot watch the store now: %s", error)
-            await asyncio.sleep(_RETRY)
+            await asyncio.sleep(writer.RETRY)
             after = await self._catch_up(context, after)
 
     async def _catch_up(self, context: Context, after: int) -> int:
