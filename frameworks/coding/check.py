@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,6 +16,19 @@ from frameworks.coding.values import shown
 from offerer import InvalidInput
 
 _CANONICAL_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*[1-9]|\.0)?")
+
+
+class Format(NamedTuple):
+    """What a kind of file is made of, for what is said of one that is wrong."""
+
+    models: Sequence[tuple[str, type[BaseModel]]]
+    """Where which model stands: a pattern of the path, the parts joined by ``/``. The first is that of the file."""
+    synonyms: Mapping[str, str]
+    """What people write who come from elsewhere."""
+    examples: Mapping[str, str]
+    """How a field that is missing is written."""
+
+
 _MODELS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
     (r"", ServiceFile),
     (r"jobs/[^/]+", JobSpec),
@@ -35,6 +48,8 @@ _SYNONYMS: Final = {
     "target": "container",
 }  # fmt: skip
 _EXAMPLES: Final = {"service": "service: core", "jobs": "jobs: {web: {image: nginx:1.27}}"}
+_FORMAT: Final = Format(_MODELS, _SYNONYMS, _EXAMPLES)
+M = TypeVar("M", bound=BaseModel)
 
 
 class CheckedFile(NamedTuple):
@@ -49,26 +64,39 @@ class CheckedFile(NamedTuple):
 def check_file(file: str, text: str) -> CheckedFile:
     """The service of this file. Raises `InvalidInput` with one line per problem: ``core.yaml:14: jobs.web…: …``."""
     source = parse(text)
-    problems = list(source.problems)
-    service: ServiceFile | None = None
-    if source.data is not None:
-        problems += _settle_strings(source)
-        try:
-            service = ServiceFile.model_validate(source.data)
-        except ValidationError as error:
-            already = {problem.path for problem in problems}
-            problems += [each for each in _problems(error, source) if each.path not in already]
+    service, problems = check_source(source, ServiceFile, _string_maps(source.data), _FORMAT)
     if problems or service is None:
-        raise InvalidInput("\n".join(problem.text(file) for problem in sorted(problems, key=lambda each: each.line)))
+        raise InvalidInput("\n".join(problem.text(file) for problem in problems))
     return CheckedFile(file, text, service, source)
 
 
-def _settle_strings(source: Source) -> Iterator[Problem]:
+def check_source(
+    source: Source, model: type[M], string_maps: Iterable[tuple[Path, dict[str, Any]]], format: Format
+) -> tuple[M | None, list[Problem]]:
+    """What a parsed file says, and everything that is wrong with it, by line.
+
+    `string_maps` are the mappings in it whose values are text, each with its path.
+    """
+    problems = list(source.problems)
+    found: M | None = None
+    if source.data is not None:
+        problems += _settle_strings(source, string_maps)
+        try:
+            found = model.model_validate(source.data)
+        except ValidationError as error:
+            already = {problem.path for problem in problems}
+            problems += [each for each in _problems(error, source, format) if each.path not in already]
+    return found, sorted(problems, key=lambda each: each.line)
+
+
+def _settle_strings(
+    source: Source, string_maps: Iterable[tuple[Path, dict[str, Any]]]
+) -> Iterator[Problem]:
     """Make numbers and bools in `env` and `labels` the text they were written as, where that is beyond doubt.
 
     ``8080``, ``0.5`` and ``true`` are; ``0644``, ``1.10`` and ``TRUE`` are read differently by different tools.
     """
-    for path, mapping in _string_maps(source.data):
+    for path, mapping in string_maps:
         for name, value in mapping.items():
             here = (*path, name)
             if isinstance(value, bool | int | float):
@@ -100,22 +128,22 @@ def _string_maps(data: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
                     yield (*path, field), part[field]
 
 
-def _problems(error: ValidationError, source: Source) -> Iterator[Problem]:
+def _problems(error: ValidationError, source: Source, format: Format) -> Iterator[Problem]:
     for each in error.errors(include_url=False):
         path: Path = tuple(part for part in each["loc"] if part not in ("<list>", "<map>"))
         if path and path[-1] == "[key]":
             path = path[:-1]
-        yield Problem(source.line_of(path), path, _message(each, path))
+        yield Problem(source.line_of(path), path, _message(each, path, format))
 
 
-def _message(error: Mapping[str, Any], path: Path) -> str:
+def _message(error: Mapping[str, Any], path: Path, format: Format) -> str:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
     if kind == "extra_forbidden":
-        return _unknown_field(path)
+        return _unknown_field(path, format)
     if kind == "missing":
-        return f"missing; add for example {_EXAMPLES.get(str(path[-1]), path[-1])}"
+        return f"missing; add for example {format.examples.get(str(path[-1]), path[-1])}"
     if kind == "greater_than_equal" or kind == "less_than_equal":
         bound = f"{context['ge']} or more" if "ge" in context else f"{context['le']} or less"
         return f"{value} must be {bound}"
@@ -132,21 +160,21 @@ def _message(error: Mapping[str, Any], path: Path) -> str:
         return f"{shown(value)} is not a list; write for example [{listed}]"
     if kind in ("model_type", "model_attributes_type"):
         what = "there is nothing here" if value is None else f"{shown(value)} is not a mapping"
-        return f"{what}; the fields are {', '.join(_fields(path))}"
+        return f"{what}; the fields are {', '.join(_fields(path, format))}"
     if kind == "dict_type":
         return f"{shown(value)} is not a mapping of names; write for example {{web: {{…}}}}"
     return f"{shown(value)}: {error['msg']}"
 
 
-def _fields(path: Path) -> list[str]:
+def _fields(path: Path, format: Format) -> list[str]:
     """The fields that may stand at this place."""
     where = "/".join(map(str, path))
-    model = next((model for pattern, model in _MODELS if re.fullmatch(pattern, where)), ServiceFile)
+    model = next((model for pattern, model in format.models if re.fullmatch(pattern, where)), format.models[0][1])
     return list(model.model_fields)
 
 
-def _unknown_field(path: Path) -> str:
-    known, wrong = _fields(path[:-1]), str(path[-1])
-    synonym = _SYNONYMS.get(wrong)
+def _unknown_field(path: Path, format: Format) -> str:
+    known, wrong = _fields(path[:-1], format), str(path[-1])
+    synonym = format.synonyms.get(wrong)
     hint = f"; did you mean {synonym!r}?" if synonym in known else did_you_mean(wrong, known)
     return f"unknown field{hint or '; known here: ' + ', '.join(known)}"

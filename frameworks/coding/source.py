@@ -59,12 +59,15 @@ def field_path(path: Path) -> str:
     return text
 
 
-def parse(text: str) -> Source:
-    """Parse one YAML document. What is wrong with it is in `problems`; with a syntax error the data is None."""
+def parse(text: str, what: str = "service") -> Source:
+    """Parse one YAML document. What is wrong with it is in `problems`; with a syntax error the data is None.
+
+    `what` a file holds is its first field too.
+    """
     source = Source(None, {}, {}, [])
     if len(text) > _MAX_TEXT:
-        size = f"{len(text)} characters are more than the {_MAX_TEXT} of a service file"
-        source.problems.append(Problem(1, (), f"{size}; split it into several services"))
+        size = f"{len(text)} characters are more than the {_MAX_TEXT} of a {what} file"
+        source.problems.append(Problem(1, (), f"{size}; split it into several {what}s"))
         return source
     try:
         documents = list(yaml.compose_all(text, Loader=_Loader))
@@ -72,15 +75,15 @@ def parse(text: str) -> Source:
         source.problems.append(_syntax_problem(error))
         return source
     except RecursionError:
-        source.problems.append(Problem(1, (), "not a service file: brackets within brackets without end"))
+        source.problems.append(Problem(1, (), f"not a {what} file: brackets within brackets without end"))
         return source
     if len(documents) > 1:
         line = documents[1].start_mark.line + 1
-        source.problems.append(Problem(line, (), "a second document begins here; a file holds one service"))
+        source.problems.append(Problem(line, (), f"a second document begins here; a file holds one {what}"))
     elif documents and documents[0] is not None:
         source = source._replace(data=_Builder(source).build(documents[0], ()))
     if source.data is None and not source.problems:
-        source.problems.append(Problem(1, (), "the file is empty; it begins with service: NAME"))
+        source.problems.append(Problem(1, (), f"the file is empty; it begins with {what}: NAME"))
     return source
 
 
