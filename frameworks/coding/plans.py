@@ -78,13 +78,14 @@ def _plan_job(service: str, name: str, job: JobSpec) -> JobPlan:
         for each, condition in depends_on.items()
     }
     shared: dict[int, TaskPlan] = {}  # replicas have one plan between them
-    tasks = {task: shared.setdefault(id(settings), _plan_task(job, settings)) for task, settings in own.items()}
+    tasks = {task: shared.setdefault(id(settings), plan_task(job, settings)) for task, settings in own.items()}
     strategy = job.update.strategy if job.update else DEFAULT
     restart = job.restart.policy if job.restart else Restart()
     return JobPlan(JobName(service, name), conditions, tasks, strategy, restart)
 
 
-def _plan_task(job: JobSpec, own: Settings) -> TaskPlan:
+def plan_task(job: Settings, own: Settings) -> TaskPlan:
+    """One task, from the settings of its job and what it has of its own."""
     given = {field: getattr(job, field) for field in Settings.model_fields if getattr(job, field) is not None}
     for field in Settings.model_fields:
         value = getattr(own, field)
@@ -143,16 +144,24 @@ def task_to_launch(name: TaskName, task_id: TaskId, plan: TaskPlan, ports: Seque
 
     The label ``offerer.group`` has executors count the ended containers of a job together.
     """
-    container = replace(
+    labels = {"offerer.service": name.service, "offerer.group": str(name.of_job)}
+    container = container_to_launch(plan, ports, {"OFFERER_TASK": str(name)}, labels)
+    resources = plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
+    return TaskInfo(task_id, resources, container.to_bytes())
+
+
+def container_to_launch(
+    plan: TaskPlan, ports: Sequence[PortMapping], env: Mapping[str, str], labels: Mapping[str, str]
+) -> ContainerSpec:
+    """The container of a plan with these host ports, and what it is told and marked with beside its own."""
+    return replace(
         plan.container,
         ports=tuple(ports),
-        env={"OFFERER_TASK": str(name), **plan.container.env},
-        labels={**plan.container.labels, "offerer.service": name.service, "offerer.group": str(name.of_job)},
+        env={**env, **plan.container.env},
+        labels={**plan.container.labels, **labels},
         readiness=_probe(plan.readiness, ports),
         liveness=_probe(plan.liveness, ports),
     )
-    resources = plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
-    return TaskInfo(task_id, resources, container.to_bytes())
 
 
 def _probe(spec: ProbeSpec | None, ports: Sequence[PortMapping]) -> Probe | None:
