@@ -121,7 +121,11 @@ class Framework:
         """These offers are void: timed out, or their host is gone."""
 
     def on_statuses(self, now: Time, statuses: Sequence[TaskStatus]) -> Decisions:
-        """What became of tasks: each status once, in order per task."""
+        """What became of tasks: each status once, in order per task.
+
+        One with `draining` set is of a task whose host an operator wants empty: start another elsewhere and stop it.
+        When that changes, the latest status comes again. Nothing is stopped for a framework that does not care.
+        """
 
     def on_tick(self, now: Time) -> Decisions:
         """The time asked for with `Wake` has come (never earlier), or the plug-in's coroutine called `Context.wake`."""

@@ -6,7 +6,7 @@ to make (0.34 against 0.69 µs measured).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import NamedTuple
 
 from offerer.ids import HostId, OfferId, Role, TaskId
@@ -17,6 +17,14 @@ Time = int
 """Microseconds since 1970-01-01 UTC, never going backwards within a process. Durations are microseconds too."""
 
 SECOND: Time = 1_000_000
+
+
+class Availability(Enum):
+    """What an operator says of a host. Only an active one is offered; a draining one is to be emptied as well."""
+
+    ACTIVE = "active"
+    CORDONED = "cordoned"
+    DRAINING = "draining"
 
 
 class Reason(IntEnum):
@@ -80,3 +88,6 @@ class TaskStatus(NamedTuple):
     healthy: bool | None = None
     """What its readiness probe says (its liveness probe where it has no other). None: it has no probe, or nothing is
     known: not yet, or not since the executor was restarted, when what was known before still counts."""
+    draining: bool = False
+    """Its host is to be emptied: move it soon. When draining begins or ends, the latest status of each task there comes
+    again with this changed. Of a task that ended it says nothing."""

@@ -44,6 +44,7 @@ def hosts(session: Session, as_json: bool) -> None:
             "host": host.name,
             "id": host.host_id,
             "state": host.state,
+            "availability": host.availability,
             "address": host.address,
             "tasks": host.tasks,
             **_amounts(host, "total", "allocated", "offered"),
@@ -55,7 +56,7 @@ def hosts(session: Session, as_json: bool) -> None:
     ]
     columns = [
         Column("HOST", "host"),
-        Column("STATE", "state"),
+        Column("STATE", _host_state),
         Column("ADDRESS", "address"),
         Column("CPUS", _cpus, right=True),
         Column("MEMORY", _memory, right=True),
@@ -387,6 +388,12 @@ def _read(message: codec.common.Resources) -> Resources:
 
 def _amounts(message: object, *fields: str) -> dict[str, dict[str, object]]:
     return {field: resources_json(_read(getattr(message, field))) for field in fields}
+
+
+def _host_state(row: Row) -> str:
+    """``active``, ``draining``; ``unreachable, draining`` where both are out of the ordinary."""
+    said = [row[part] for part in ("state", "availability") if row[part] != "active"]
+    return ", ".join(said) or "active"
 
 
 def _cpus(row: Row) -> str:

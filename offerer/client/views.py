@@ -16,6 +16,7 @@ class _View(NamedTuple):
     state: TaskState
     host_id: HostId
     uuid: bytes
+    draining: bool = False
 
 
 class Views:
@@ -46,10 +47,10 @@ class Views:
             return False
         view = self._alive.get(task_id)
         if view is not None:
-            again = view.state == state
+            again = view.state == state and view.draining == status.draining
             if again and (view.uuid == status.uuid or status.reason is Reason.RECONCILIATION):
                 return False
-            if not again and state not in TRANSITIONS[view.state]:
+            if state != view.state and state not in TRANSITIONS[view.state]:
                 return False
         if state.terminal:
             self._alive.pop(task_id, None)
@@ -57,7 +58,7 @@ class Views:
             if len(self._ended) > REMEMBER_ENDED:
                 del self._ended[next(iter(self._ended))]
         else:
-            self._alive[task_id] = _View(state, status.host_id, status.uuid)
+            self._alive[task_id] = _View(state, status.host_id, status.uuid, status.draining)
         return True
 
     def snapshot(self, statuses: Iterable[TaskStatus]) -> list[TaskStatus]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from offerer.framework import Demand
 from offerer.ids import FrameworkId, HostId, OfferId, Role, TaskId
 from offerer.resources import Resources
-from offerer.types import TaskInfo, TaskStatus, Time
+from offerer.types import Availability, TaskInfo, TaskStatus, Time
 
 
 @dataclass(slots=True)
@@ -17,6 +17,7 @@ class KnownHost:
 
     host_id: HostId
     name: str
+    availability: Availability = Availability.ACTIVE
 
 
 @dataclass(slots=True)
@@ -66,6 +67,14 @@ class HostRemoved:
 
 
 @dataclass(slots=True)
+class HostAvailabilitySet:
+    """An operator says whether a host may be used, or is to be emptied."""
+
+    host_id: HostId
+    availability: Availability
+
+
+@dataclass(slots=True)
 class TaskStatusesReported:
     """An executor reports statuses, in order."""
 
@@ -112,6 +121,15 @@ class OffersDeclined:
 @dataclass(slots=True)
 class KillRequested:
     """A framework wants a task stopped."""
+
+    framework_id: FrameworkId
+    task_id: TaskId
+    grace: Time | None = None
+
+
+@dataclass(slots=True)
+class KillOrdered:
+    """An operator wants a task stopped, whoever's it is."""
 
     framework_id: FrameworkId
     task_id: TaskId
@@ -171,12 +189,14 @@ Event = (
     | HostRegistered
     | HostDisconnected
     | HostRemoved
+    | HostAvailabilitySet
     | TaskStatusesReported
     | FrameworkRegistered
     | FrameworkDisconnected
     | OffersAccepted
     | OffersDeclined
     | KillRequested
+    | KillOrdered
     | StatusesAcknowledged
     | DemandStated
     | OffersSuppressed

@@ -40,7 +40,7 @@ def on_framework_registered(state: State, event: FrameworkRegistered) -> None:
     framework.connected, framework.retired = True, False
     framework.suppressed.clear()
     _set_roles(state, framework, event.roles)
-    known = [task.status for task in framework.tasks.values() if not _awaited(task)]
+    known = [_tasks.as_told(task, task.status) for task in framework.tasks.values() if not _awaited(task)]
     state.outputs.append(ConfirmFramework(framework.id, known))
     for task_id, host_id in event.believed.items():
         if task_id not in framework.tasks:

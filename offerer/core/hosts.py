@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 
 from offerer.core import tasks as _tasks
-from offerer.core.events import ClusterStarted, HeldTask, HostDisconnected, HostRegistered, HostRemoved
+from offerer.core.events import (
+    ClusterStarted,
+    HeldTask,
+    HostAvailabilitySet,
+    HostDisconnected,
+    HostRegistered,
+    HostRemoved,
+)
 from offerer.core.frameworks import await_return, claimant_for
 from offerer.core.offers import take_back
 from offerer.core.outputs import Announce, ConfirmHost, ForgetHost, PersistHost
@@ -23,6 +30,7 @@ def on_cluster_started(state: State, event: ClusterStarted) -> None:
     state.term = event.term
     for known in event.hosts:
         host = Host(known.host_id, known.name, {}, NOTHING)
+        host.availability = known.availability
         state.hosts[host.id] = host
         state.recovering[host.id] = None
         host.timer = state.timers.set(
@@ -34,12 +42,12 @@ def on_host_registered(state: State, event: HostRegistered) -> None:
     """A host is (back) here: put its books right with what its executor has, and offer what is free."""
     _check(state, event)
     host = state.hosts.get(event.host_id)
-    if host is None or host.name != event.name:
-        state.outputs.append(PersistHost(event.host_id, event.name))
     if host is None:
         host = state.hosts[event.host_id] = Host(event.host_id, event.name, event.attributes, event.total)
+        _persist(state, host)
     else:
         take_back(state, list(host.offers.values()))
+    renamed = host.name != event.name
     counted = host in state.allocator.hosts
     state.allocator.change_host(host, event.name, event.attributes, event.total)
     if not counted:
@@ -49,8 +57,30 @@ def on_host_registered(state: State, event: HostRegistered) -> None:
     host.state = HostState.ACTIVE
     state.outputs.append(ConfirmHost(host.id))
     _match_tasks(state, host, event.tasks, newly_counted=not counted)
-    state.allocator.set_offerable(host, True)
+    state.allocator.set_offerable(host, host.may_be_offered)
+    if renamed:
+        _persist(state, host)
     _recovered(state, host)
+
+
+def _persist(state: State, host: Host) -> None:
+    state.outputs.append(PersistHost(host.id, host.name, host.availability))
+
+
+def on_host_availability_set(state: State, event: HostAvailabilitySet) -> None:
+    """Offers of it come back unless it may be used; frameworks hear of each of their tasks when draining turns."""
+    host = state.hosts.get(event.host_id)
+    if host is None:
+        raise NotFound(f"there is no host {event.host_id!r}")
+    if host.availability is event.availability:
+        return
+    was_draining, host.availability = host.draining, event.availability
+    _persist(state, host)
+    state.allocator.set_offerable(host, host.may_be_offered)
+    if not host.may_be_offered:
+        take_back(state, list(host.offers.values()))
+    if host.draining is not was_draining:
+        _tasks.tell_of_draining(state, host)
 
 
 def _check(state: State, event: HostRegistered) -> None:
@@ -124,7 +154,8 @@ def _adopt(state: State, host: Host, held: HeldTask) -> None:
         return
     _charge(state, host, task)
     if framework.connected:
-        _tasks.tell(state, framework, status._replace(reason=Reason.RECONCILIATION, uuid=b""))
+        again = status._replace(reason=Reason.RECONCILIATION, uuid=b"", draining=host.draining)
+        _tasks.tell(state, framework, again)
     early = (framework.id, status.task_id)
     if framework.retired or early in state.early_kills:
         task.killed, task.kill_grace = True, state.early_kills.pop(early, None)

@@ -33,7 +33,7 @@ def _check_host(state: State, host: Host) -> None:
     assert host.free == host.total.minus_up_to(used), f"{host.name}: {host.free} free of {host.total}"
     if host.total.contains(used):
         assert host.free + used == host.total, f"{host.name}: {host.free} free and {used} used of {host.total}"
-    assert host.offerable == (host.state is HostState.ACTIVE), f"{host.name}: offerable {host.offerable}"
+    assert host.offerable == host.may_be_offered, f"{host.name}: offerable {host.offerable}"
     if host.state in (HostState.RECOVERING, HostState.UNREACHABLE):
         assert host not in state.allocator.hosts and not host.offers, f"{host.name}: {host.state} but counted"
 
@@ -77,7 +77,7 @@ def _check_offers(state: State) -> None:
         assert offer.framework.offers.get(offer_id) is offer, f"offer {offer_id} is not in its framework's list"
         assert offer.host.offers.get(offer_id) is offer, f"offer {offer_id} is not in its host's list"
         assert offer.framework.connected, f"offer {offer_id} is out to a framework that is away"
-        assert offer.host.state is HostState.ACTIVE, f"offer {offer_id} is of a host that is away"
+        assert offer.host.may_be_offered, f"offer {offer_id} is of a host that is away, or not to be used"
     in_frameworks = sum(len(framework.offers) for framework in state.frameworks.values())
     in_hosts = sum(len(host.offers) for host in state.hosts.values())
     assert len(state.offers) == in_frameworks == in_hosts, "an offer is in one place only"

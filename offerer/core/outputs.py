@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from offerer.ids import FrameworkId, HostId, OfferId, Role, TaskId
-from offerer.types import Offer, TaskInfo, TaskStatus, Time
+from offerer.types import Availability, Offer, TaskInfo, TaskStatus, Time
 
 
 @dataclass(slots=True)
@@ -77,10 +77,11 @@ class RescindOffers:
 
 @dataclass(slots=True)
 class PersistHost:
-    """Remember a host, so that a new master waits for it."""
+    """Remember a host, so that a new master waits for it and knows whether it may be used."""
 
     host_id: HostId
     name: str
+    availability: Availability
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from offerer.core.timers import Timer, Timers
 from offerer.ids import FrameworkId, HostId, OfferId, Role, TaskId
 from offerer.resources import NOTHING, Resources
 from offerer.task_states import TaskState
-from offerer.types import SECOND, TaskStatus, Time
+from offerer.types import SECOND, Availability, TaskStatus, Time
 
 
 TaskKey = tuple[FrameworkId, TaskId]
@@ -79,7 +79,7 @@ class Task:
 class Host(HostLedger):
     """A host: its books, and what the core knows besides."""
 
-    __slots__ = ("address", "offers", "runtime", "software", "state", "tasks", "timer")
+    __slots__ = ("address", "availability", "offers", "runtime", "software", "state", "tasks", "timer")
 
     def __init__(self, host_id: HostId, name: str, attributes: Mapping[str, str], total: Resources) -> None:
         super().__init__(host_id, name, attributes, total)
@@ -87,9 +87,20 @@ class Host(HostLedger):
         self.runtime = ""
         self.software = ""
         self.state = HostState.RECOVERING
+        self.availability = Availability.ACTIVE
         self.tasks: dict[TaskKey, Task] = {}
         self.offers: dict[OfferId, OutstandingOffer] = {}
         self.timer: Timer | None = None
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is to be emptied."""
+        return self.availability is Availability.DRAINING
+
+    @property
+    def may_be_offered(self) -> bool:
+        """Whether it is here and an operator lets it be used."""
+        return self.state is HostState.ACTIVE and self.availability is Availability.ACTIVE
 
 
 class Framework:

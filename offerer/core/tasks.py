@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from offerer.core.events import KillRequested, StatusesAcknowledged, TaskStatusesReported
+from offerer.core.events import KillOrdered, KillRequested, StatusesAcknowledged, TaskStatusesReported
 from offerer.core.outputs import AcknowledgeStatuses, ForwardStatuses, KillTask
 from offerer.core.state import Framework, Host, HostState, State, Task, TaskKey
-from offerer.errors import PeerError
+from offerer.errors import NotFound, PeerError
 from offerer.ids import FrameworkId, HostId, TaskId
 from offerer.resources import NOTHING
 from offerer.task_states import TRANSITIONS, TaskState, check_transition
-from offerer.types import Reason, TaskStatus
+from offerer.types import Reason, TaskStatus, Time
 
 _MADE_HERE = b"offerer:"
 """How the uuid of a status begins that the master made: nobody waits for its acknowledgement but the master."""
@@ -133,7 +133,21 @@ def forward(state: State, task: Task, status: TaskStatus) -> None:
         task.uuids.append(status.uuid)
         state.unacknowledged[status.uuid] = task
     if task.framework.connected:
-        tell(state, task.framework, status)
+        tell(state, task.framework, as_told(task, status))
+
+
+def as_told(task: Task, status: TaskStatus) -> TaskStatus:
+    """A status of this task as its framework is to see it."""
+    return status._replace(draining=True) if task.host is not None and task.host.draining else status
+
+
+def tell_of_draining(state: State, host: Host) -> None:
+    """Frameworks learn by the latest status of each task there that their host is to be emptied, or no longer is."""
+    if host.state is HostState.RECOVERING:  # nothing is known of tasks there but what frameworks believe
+        return
+    for task in host.tasks.values():
+        if task.framework.connected and not task.state.terminal:
+            tell(state, task.framework, task.status._replace(draining=host.draining))
 
 
 def tell(state: State, framework: Framework, status: TaskStatus) -> None:
@@ -177,7 +191,7 @@ def drop(state: State, framework: Framework, task_id: TaskId, reason: Reason, me
     """A launch that cannot be: never silence. One of a task that lives already is answered with where that is."""
     task = framework.tasks.get(task_id)
     if task is not None:
-        answer = task.status._replace(reason=Reason.RECONCILIATION, message="launched before", uuid=b"")
+        answer = as_told(task, task.status)._replace(reason=Reason.RECONCILIATION, message="launched before", uuid=b"")
         return tell(state, framework, answer) if not task.state.terminal else forward(state, task, task.status)
     _tell_end(state, framework, made_here(state, task_id, HostId(""), TaskState.DROPPED, reason, message))
 
@@ -225,8 +239,21 @@ def on_kill_requested(state: State, event: KillRequested) -> None:
     if task.state.terminal:
         forward(state, task, task.status)
         return
+    _stop(state, task, event.grace)
+
+
+def on_kill_ordered(state: State, event: KillOrdered) -> None:
+    """Stop it; its framework hears how it ended, as of any other end, and may start another."""
+    framework = state.frameworks.get(event.framework_id)
+    task = framework.tasks.get(event.task_id) if framework is not None else None
+    if task is None or task.state.terminal:
+        raise NotFound(f"framework {event.framework_id!r} has no task {event.task_id!r} that runs")
+    _stop(state, task, event.grace)
+
+
+def _stop(state: State, task: Task, grace: Time | None) -> None:
     task.killed = True
-    task.kill_grace = event.grace
+    task.kill_grace = grace
     send_kill(state, task)
 
 

@@ -133,6 +133,10 @@ def _host(event: e.HostRegistered) -> _One:
     yield "host_registered", {**fields, "resources": str(event.total)}
 
 
+def _availability(event: e.HostAvailabilitySet) -> _One:
+    yield "host_availability_set", {"host_id": event.host_id, "availability": event.availability.value}
+
+
 def _role(event: e.RoleConfigured) -> _One:
     yield "role_configured", {"role": event.role}
 
@@ -163,6 +167,8 @@ _SIZES: dict[type, Callable[[Any], int]] = {
     e.HostRegistered: _one,
     e.HostDisconnected: _one,
     e.HostRemoved: _one,
+    e.HostAvailabilitySet: _one,
+    e.KillOrdered: _one,
     e.FrameworkRegistered: _one,
     e.FrameworkDisconnected: _one,
     e.RoleConfigured: _one,
@@ -178,6 +184,8 @@ _WORDS: dict[type, Callable[[Any], _One]] = {
     e.HostRegistered: _host,
     e.HostDisconnected: _simple("host_disconnected", host_id="host_id"),
     e.HostRemoved: _simple("host_removed", host_id="host_id"),
+    e.HostAvailabilitySet: _availability,
+    e.KillOrdered: _simple("kill_ordered", framework="framework_id", task="task_id"),
     e.FrameworkRegistered: _simple("framework_registered", framework="framework_id"),
     e.FrameworkDisconnected: _simple("framework_disconnected", framework="framework_id"),
     e.RoleConfigured: _role,

@@ -12,6 +12,7 @@ from offerer.core.events import KnownHost, RoleConfigured
 from offerer.errors import OffererError
 from offerer.ids import HostId, Role
 from offerer.store.protocol import Compare, Delete, Put, Store
+from offerer.types import Availability
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,9 @@ class Memory:
         """The hosts known from before."""
         entries, _ = await self._store.range(HOSTS)
         return [
-            KnownHost(HostId(entry.key.removeprefix(HOSTS)), json.loads(entry.value)["name"]) for entry in entries
+            KnownHost(HostId(entry.key.removeprefix(HOSTS)), known["name"], Availability(known["availability"]))
+            for entry in entries
+            if (known := {"availability": "active", **json.loads(entry.value)})
         ]
 
     async def roles(self) -> list[RoleConfigured]:
@@ -50,7 +53,8 @@ class Memory:
     def persist(self, output: o.Output) -> None:
         """Write this down soon."""
         if isinstance(output, o.PersistHost):
-            self._queue.put_nowait(Put(HOSTS + output.host_id, json.dumps({"name": output.name}).encode()))
+            host = {"name": output.name, "availability": output.availability.value}
+            self._queue.put_nowait(Put(HOSTS + output.host_id, json.dumps(host).encode()))
         elif isinstance(output, o.ForgetHost):
             self._queue.put_nowait(Delete(HOSTS + output.host_id))
         elif isinstance(output, o.PersistRole):

@@ -11,20 +11,21 @@ from offerer import __version__
 from offerer.allocator import Claimant
 from offerer.core import events as e
 from offerer.core import hosts as core_hosts
-from offerer.core.state import Framework, State
+from offerer.core.state import Framework, Host, State
 from offerer.errors import InvalidInput, NotFound, OffererError, PeerError
-from offerer.ids import FrameworkId, Role
+from offerer.ids import FrameworkId, Role, TaskId
 from offerer.master.attachments import Attachments
 from offerer.master.loop import Loop
 from offerer.master.streams import check_name
 from offerer.resources import Resources
-from offerer.types import SECOND
+from offerer.types import SECOND, Availability
 from offerer.wire import codec
 from offerer.wire.rpc_errors import abort
 
 Context = grpc.aio.ServicerContext[Any, Any]
 operator = codec.operator
 _CALL_TIMEOUT = 30 * SECOND
+_AVAILABILITIES = {each.value: each for each in Availability}
 
 
 class OperatorService(codec.OperatorServicer):
@@ -38,8 +39,8 @@ class OperatorService(codec.OperatorServicer):
         """The parts of the cluster's state that are asked for."""
         state = self._loop.cluster.state
         answer = operator.State(term=state.term, version=__version__, recovering=bool(state.recovering))
-        if request.hosts:
-            _write_hosts(state, answer)
+        for host in state.hosts.values() if request.hosts else ():
+            _write_host(host, answer)
         if request.frameworks:
             _write_frameworks(state, answer)
         if request.roles:
@@ -70,6 +71,33 @@ class OperatorService(codec.OperatorServicer):
         except OffererError as error:
             await abort(context, error)
         return operator.RemoveHostResponse()
+
+    async def SetAvailability(
+        self, request: operator.SetAvailabilityRequest, context: Context
+    ) -> operator.HostState:
+        """Whether a host may be used, or is to be emptied."""
+        state = self._loop.cluster.state
+        try:
+            availability = _AVAILABILITIES.get(request.availability)
+            if availability is None:
+                listed = ", ".join(_AVAILABILITIES)
+                raise InvalidInput(f"availability: {request.availability!r} is none of {listed}")
+            host_id = core_hosts.find_host(state, request.host)
+            self._loop.feed(e.HostAvailabilitySet(host_id, availability))
+        except OffererError as error:
+            await abort(context, error)
+        answer = operator.State()
+        _write_host(state.hosts[host_id], answer)
+        return answer.hosts[0]
+
+    async def KillTask(self, request: operator.KillTaskRequest, context: Context) -> operator.KillTaskResponse:
+        """Stop a task of any framework."""
+        grace = max(0, request.grace) if request.HasField("grace") else None
+        try:
+            self._loop.feed(e.KillOrdered(FrameworkId(request.framework_id), TaskId(request.task_id), grace))
+        except OffererError as error:
+            await abort(context, error)
+        return operator.KillTaskResponse()
 
     async def WatchEvents(
         self, request: operator.WatchEventsRequest, context: Context
@@ -161,27 +189,27 @@ def _read_role(request: operator.SetRoleRequest) -> e.RoleConfigured:
     return e.RoleConfigured(role, weight, guarantee, limit)
 
 
-def _write_hosts(state: State, into: operator.State) -> None:
-    for host in state.hosts.values():
-        added = into.hosts.add(
-            host_id=host.id,
-            name=host.name,
-            address=host.address,
-            state=host.state.value,
-            attributes=host.attributes,
-            tasks=sum(not task.state.terminal for task in host.tasks.values()),
-            runtime=host.runtime,
-            software=host.software,
-        )
-        codec.write_resources(added.total, host.total)
-        allocated = offered = Resources()
-        for task in host.tasks.values():
-            if task.claimant is not None:
-                allocated = allocated + task.resources
-        for offer in host.offers.values():
-            offered = offered + offer.grant.amount
-        codec.write_resources(added.allocated, allocated)
-        codec.write_resources(added.offered, offered)
+def _write_host(host: Host, into: operator.State) -> None:
+    added = into.hosts.add(
+        host_id=host.id,
+        name=host.name,
+        address=host.address,
+        state=host.state.value,
+        attributes=host.attributes,
+        tasks=sum(not task.state.terminal for task in host.tasks.values()),
+        runtime=host.runtime,
+        software=host.software,
+        availability=host.availability.value,
+    )
+    codec.write_resources(added.total, host.total)
+    allocated = offered = Resources()
+    for task in host.tasks.values():
+        if task.claimant is not None:
+            allocated = allocated + task.resources
+    for offer in host.offers.values():
+        offered = offered + offer.grant.amount
+    codec.write_resources(added.allocated, allocated)
+    codec.write_resources(added.offered, offered)
 
 
 def _write_frameworks(state: State, into: operator.State) -> None:

@@ -30,7 +30,7 @@ class SimMaster:
         self.announced: list[tuple[Time, str, dict[str, str]]] = []
         self._world = world
         self._settings = settings
-        self._known: dict[HostId, str] = {}
+        self._known: dict[HostId, e.KnownHost] = {}
         self._roles: dict[str, o.PersistRole] = {}
         self._timer: Timer | None = None
         self._timer_at: Time | None = None
@@ -47,7 +47,7 @@ class SimMaster:
         self.term += 1
         self._world.record(f"master restarts with term {self.term}")
         self.cluster = Cluster(self._settings)
-        self.feed(e.ClusterStarted(self.term, [e.KnownHost(*known) for known in self._known.items()]))
+        self.feed(e.ClusterStarted(self.term, list(self._known.values())))
         for role in list(self._roles.values()):
             self.feed(e.RoleConfigured(role.role, role.weight, role.guarantee, role.limit))
         for stream in streams:
@@ -130,7 +130,7 @@ class SimMaster:
 
     def _remember(self, output: o.PersistHost | o.ForgetHost | o.PersistRole | o.Announce) -> None:
         if isinstance(output, o.PersistHost):
-            self._known[output.host_id] = output.name
+            self._known[output.host_id] = e.KnownHost(output.host_id, output.name, output.availability)
         elif isinstance(output, o.ForgetHost):
             self._known.pop(output.host_id, None)
         elif isinstance(output, o.PersistRole):

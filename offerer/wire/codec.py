@@ -146,6 +146,8 @@ def write_status(into: common.TaskStatus, status: TaskStatus, framework_id: str 
         into.data = status.data
     if status.healthy is not None:
         into.healthy = status.healthy
+    if status.draining:
+        into.draining = True
     if framework_id:
         into.framework_id = framework_id
 
@@ -166,6 +168,7 @@ def read_status(message: common.TaskStatus, host_id: HostId | None = None) -> Ta
         message.uuid,
         message.data,
         message.healthy if message.HasField("healthy") else None,
+        host_id is None and message.draining,
     )
 
 

@@ -139,6 +139,39 @@ def test_of_two_hosts_of_one_name_the_one_that_is_gone_can_be_told(cluster: Proc
     wait_for("it to be removed", lambda: run(cluster, "host", "remove", "twin").exit_code == 0)
 
 
+def test_a_cordoned_host_is_offered_to_nobody(cluster: Processes) -> None:
+    spare = cluster.executor("spare", "--runtime", "fake", "--resources", "cpus=1;memory=1GiB")
+    try:
+        assert run(cluster, "cordon", "spare").stdout == (
+            "host spare is cordoned: it is offered to nobody, its tasks stay\n"
+        )
+        assert next(row for row in rows(cluster, "hosts") if row["host"] == "spare")["availability"] == "cordoned"
+        lines = run(cluster, "hosts").stdout.splitlines()
+        assert next(line.split()[:2] for line in lines if "spare" in line) == ["spare", "cordoned"]
+        hoarder = cluster.framework("tests.plugins:Hangs", "--role", "idle")
+        try:
+            wait_for("an offer", lambda: rows(cluster, "offers"))
+            assert "spare" not in {offer["host"] for offer in rows(cluster, "offers")}
+            assert rows(cluster, "uncordon", "spare")["availability"] == "active"
+            wait_for("one of the host", lambda: "spare" in {offer["host"] for offer in rows(cluster, "offers")})
+        finally:
+            hoarder.stop()
+        refused = run(cluster, "cordon", "sparse")
+        assert refused.exit_code == 1 and "there is no host 'sparse'" in refused.stderr
+    finally:
+        spare.stop()
+        wait_for("it to be removed", lambda: run(cluster, "host", "remove", "spare").exit_code == 0)
+
+
+def test_an_operator_stops_a_task_of_any_framework(cluster: Processes) -> None:
+    task = min(cluster.tasks("hello"))
+    assert run(cluster, "kill", task).stdout == f"{task} of hello is being stopped\n"
+    wait_for("its end", lambda: (task, "KILLED") in cluster.statuses("hello"))
+    gone = run(cluster, "kill", task)
+    assert gone.exit_code == 1 and f"there is no task '{task}'" in gone.stderr
+    wait_for("another in its place", lambda: list(cluster.tasks("hello").values()) == ["RUNNING"] * 5)
+
+
 def test_a_task_can_be_looked_into(cluster: Processes) -> None:
     task = next(iter(cluster.tasks("hello")))
     assert run(cluster, "task", "inspect", "hello", task, "--json").exit_code == 0

@@ -15,7 +15,6 @@ from offerer.allocator.quota import amount_of, unmet
 from offerer.core import Cluster
 from offerer.core import events as e
 from offerer.core import outputs as o
-from offerer.core.hosts import HostState
 from offerer.resources import NOTHING
 
 LONG = 3600 * SECOND
@@ -135,6 +134,7 @@ class Plugin:
         self.inbox: list[o.Output] = []
         self.offers: dict[int, Offer] = {}
         self.launched: dict[str, str] = {}  # task → host, alive as far as it knows
+        self.to_be_moved: dict[str, bool] = {}  # task → whether its host is to be emptied, as it was told last
         self.ended: dict[str, TaskStatus] = {}
         self.killed: set[str] = set()  # asked for of this master
         self.seen: set[bytes] = set()
@@ -171,6 +171,7 @@ class Plugin:
                     self._on_status(status)
 
     def _on_status(self, status: TaskStatus) -> None:
+        self.to_be_moved[status.task_id] = status.draining
         if status.uuid:
             self.acks.append(status.uuid)
             if status.uuid in self.seen:
@@ -288,7 +289,7 @@ class World:
                 plugin.inbox.append(output)
                 self._note_offers(output)
             case o.PersistHost():
-                self.known_hosts[output.host_id] = e.KnownHost(output.host_id, output.name)
+                self.known_hosts[output.host_id] = e.KnownHost(output.host_id, output.name, output.availability)
             case o.ForgetHost():
                 del self.known_hosts[output.host_id]
             case o.PersistRole():
@@ -341,7 +342,7 @@ class World:
         roles = state.allocator.roles.clients
         free = NOTHING
         for host in state.hosts.values():
-            if host.state is HostState.ACTIVE:
+            if host.may_be_offered:
                 free = free + host.free.without_ports()
         for name in offered:
             role = roles[name]
@@ -405,13 +406,18 @@ class World:
         return busy
 
     def _check_that_all_agree(self) -> None:
-        """A framework believes in a task when its host has it; one that it wanted to stop is being stopped."""
+        """A framework believes in a task when its host has it, and knows whether that is to be emptied; one that it
+        wanted to stop is being stopped."""
         for plugin in self.plugins.values():
             for task_id, host in plugin.launched.items():
                 held = self.executors[host].tasks.get((plugin.name, task_id)) if host else None
                 if not plugin.gone:
                     assert held is not None, f"4: nobody tells {plugin.name} what became of {task_id} on {host}"
                     assert task_id not in plugin.killed or held.status.state >= TaskState.KILLING, "a kill got lost"
+                    told = plugin.to_be_moved.get(task_id, False)  # of a launch still unanswered: nothing
+                    known = self.cluster.state.hosts.get(host)
+                    if held.status.state is not TaskState.STAGING or told:
+                        assert known is None or told == known.draining, f"{plugin.name} is not told of {host}"
         for executor in self.executors.values():
             for (framework_id, task_id), held in executor.tasks.items():
                 plugin = self.plugins[framework_id]
@@ -435,7 +441,7 @@ class World:
         allocator = state.allocator
         for host in state.hosts.values():
             for plugin in self.plugins.values():
-                if not allocator.worth_offering(host.free) or host.state is not HostState.ACTIVE or self._quotas():
+                if not allocator.worth_offering(host.free) or not host.may_be_offered or self._quotas():
                     continue
                 if not plugin.connected or plugin.suppressed or plugin.demand or host.held_for is not None:
                     continue

@@ -8,8 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from offerer import SECOND, Constraint, Demand, Resources, TaskInfo, Want
 from offerer.core import events as e
-from offerer.errors import InvalidInput, PeerError
+from offerer.errors import InvalidInput, NotFound, PeerError
 from offerer.resources import GIB, MIB
+from offerer.types import Availability
 
 ROLES = ("gold", "silver", "bronze")
 TIMES = st.sampled_from([0, SECOND, 5 * SECOND, 60 * SECOND, LONG])
@@ -126,6 +127,24 @@ class ClusterMachine(RuleBasedStateMachine):
         if executor and executor.name in self.world.cluster.state.hosts:
             executor.removed = True
             self.world.send(e.HostRemoved(executor.name))
+
+    @rule(which=NUMBER, availability=st.sampled_from(Availability))
+    def operator_sets_availability(self, which, availability):
+        host = some(self.world.cluster.state.hosts, which)
+        if host:
+            self.world.send(e.HostAvailabilitySet(host, availability))
+
+    @rule(which=NUMBER, task=NUMBER)
+    def operator_kills(self, which, task):
+        framework = some(self.world.cluster.state.frameworks.values(), which)
+        task_id = some(framework.tasks, task) if framework else None
+        if task_id:
+            alive = not framework.tasks[task_id].state.terminal
+            try:
+                self.world.send(e.KillOrdered(framework.id, task_id))
+                assert alive
+            except NotFound:
+                assert not alive
 
     @rule(which=NUMBER, other=NUMBER)
     def executor_claims_what_is_anothers(self, which, other):

@@ -15,9 +15,10 @@ moves the time on, stopping at every deadline of the core. The books are checked
 Commands (`[…]` may be left out)::
 
     show offers|everything               what the output below shows; everything unless said
-    start TERM [HOST …]                  a new master with this term that knows these hosts of old
+    start TERM [HOST[=AVAILABILITY] …]   a new master with this term that knows these hosts of old
     host H RESOURCES [k=v …] [holds F/T STATE UUID RESOURCES, …]        registers
-    host H disconnects | is removed
+    host H disconnects | is removed | is active|cordoned|draining
+    operator kills F/T
     framework F ROLE[,ROLE] [away TIME] [believes T@H …]                registers
     framework F disconnects
     H reports F/T STATE UUID [, …]
@@ -46,6 +47,7 @@ from offerer.core import events as e
 from offerer.core import outputs as o
 from offerer.errors import OffererError
 from offerer.ids import FrameworkId, HostId, OfferId, Role, TaskId
+from offerer.types import Availability
 
 _UNITS = {"ms": SECOND // 1000, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND, "d": 24 * 3600 * SECOND}
 _SEPARATOR = "----"
@@ -143,8 +145,9 @@ class Scenario:
                 return [self._offer(framework_id, offer) for offer in offers]
             case o.RescindOffers(framework_id, offer_ids):
                 return [f"{framework_id}: offers {' '.join(_number(each) for each in offer_ids)} rescinded"]
-            case o.PersistHost(host_id, name):
-                return [f"store: host {host_id} named {name}"]
+            case o.PersistHost(host_id, name, availability):
+                unusual = "" if availability is Availability.ACTIVE else f" {availability.value}"
+                return [f"store: host {host_id} named {name}{unusual}"]
             case o.ForgetHost(host_id):
                 return [f"store: no host {host_id}"]
             case o.PersistRole(role, weight, guarantee, limit):
@@ -165,7 +168,9 @@ class Scenario:
 
     def on_start(self, words: list[str]) -> None:
         self.cluster = Cluster()
-        self._handle(e.ClusterStarted(int(words[0]), [e.KnownHost(HostId(name), name) for name in words[1:]]))
+        hosts = [f"{word}=active".split("=")[:2] for word in words[1:]]
+        known = [e.KnownHost(HostId(name), name, Availability(availability)) for name, availability in hosts]
+        self._handle(e.ClusterStarted(int(words[0]), known))
 
     def on_host(self, words: list[str]) -> None:
         host_id = HostId(words[0])
@@ -173,6 +178,8 @@ class Scenario:
             return self._handle(e.HostDisconnected(host_id))
         if words[1:] == ["is", "removed"]:
             return self._handle(e.HostRemoved(host_id))
+        if words[1] == "is":
+            return self._handle(e.HostAvailabilitySet(host_id, Availability(words[2])))
         plain, held = _split(words[1:], "holds")
         attributes = dict(word.split("=", 1) for word in plain[1:])
         total = Resources.parse(plain[0])
@@ -265,6 +272,10 @@ class Scenario:
 
     # -- the operator, time, questions -------------------------------------------------------------------------
 
+    def on_operator(self, words: list[str]) -> None:
+        framework_id, task_id = words[1].split("/")
+        self._handle(e.KillOrdered(FrameworkId(framework_id), TaskId(task_id)))
+
     def on_role(self, words: list[str]) -> None:
         rest, limit = _split(words[1:], "limit")
         rest, guarantee = _split(rest, "guarantee")
@@ -309,7 +320,8 @@ def _status(status: TaskStatus) -> str:
     why = f" {status.reason.name}" if status.reason is not Reason.NONE else ""
     message = f": {status.message}" if status.message else ""
     where = f" on {status.host_id}" if status.host_id else ""
-    return f"{status.task_id} {status.state.name}{where} [{show_uuid(status.uuid)}]{why}{message}"
+    draining = " (draining)" if status.draining else ""
+    return f"{status.task_id} {status.state.name}{where}{draining} [{show_uuid(status.uuid)}]{why}{message}"
 
 
 def _quota(guarantee, limit) -> str:
@@ -355,7 +367,9 @@ def _amounts(words: list[str]) -> dict[str, int] | None:
 
 _COMMANDS: dict[str, Callable[[Scenario, list[str]], None]] = {
     name: getattr(Scenario, f"on_{name}")
-    for name in ("show", "start", "host", "framework", "everyone", "role", "clock", "shares", "holders", "counts")
+    for name in (
+        "show", "start", "host", "framework", "everyone", "operator", "role", "clock", "shares", "holders", "counts",
+    )
 }
 _VERBS: dict[str, Callable[[Scenario, str, list[str]], None]] = {
     name: getattr(Scenario, f"on_{name}")

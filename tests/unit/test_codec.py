@@ -62,7 +62,7 @@ def test_statuses(status):
     message = common.TaskStatus()
     codec.write_status(message, status, "f1")
     assert codec.read_status(sent(message)) == status
-    assert codec.read_status(sent(message), "h9") == status._replace(host_id="h9")
+    assert codec.read_status(sent(message), "h9") == status._replace(host_id="h9", draining=False)
     assert sent(message).framework_id == "f1"
 
 

@@ -110,7 +110,7 @@ class TaskInfo(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., spec: _Optional[bytes] = ...) -> None: ...
 
 class TaskStatus(_message.Message):
-    __slots__ = ("task_id", "state", "host_id", "reason", "message", "exit_code", "at", "uuid", "data", "framework_id", "healthy")
+    __slots__ = ("task_id", "state", "host_id", "reason", "message", "exit_code", "at", "uuid", "data", "framework_id", "healthy", "draining")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     HOST_ID_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +122,7 @@ class TaskStatus(_message.Message):
     DATA_FIELD_NUMBER: _ClassVar[int]
     FRAMEWORK_ID_FIELD_NUMBER: _ClassVar[int]
     HEALTHY_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     state: TaskState
     host_id: str
@@ -133,4 +134,5 @@ class TaskStatus(_message.Message):
     data: bytes
     framework_id: str
     healthy: bool
-    def __init__(self, task_id: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., host_id: _Optional[str] = ..., reason: _Optional[_Union[Reason, str]] = ..., message: _Optional[str] = ..., exit_code: _Optional[int] = ..., at: _Optional[int] = ..., uuid: _Optional[bytes] = ..., data: _Optional[bytes] = ..., framework_id: _Optional[str] = ..., healthy: bool = ...) -> None: ...
+    draining: bool
+    def __init__(self, task_id: _Optional[str] = ..., state: _Optional[_Union[TaskState, str]] = ..., host_id: _Optional[str] = ..., reason: _Optional[_Union[Reason, str]] = ..., message: _Optional[str] = ..., exit_code: _Optional[int] = ..., at: _Optional[int] = ..., uuid: _Optional[bytes] = ..., data: _Optional[bytes] = ..., framework_id: _Optional[str] = ..., healthy: bool = ..., draining: bool = ...) -> None: ...

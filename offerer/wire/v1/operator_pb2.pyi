@@ -42,7 +42,7 @@ class State(_message.Message):
     def __init__(self, hosts: _Optional[_Iterable[_Union[HostState, _Mapping]]] = ..., frameworks: _Optional[_Iterable[_Union[FrameworkState, _Mapping]]] = ..., roles: _Optional[_Iterable[_Union[RoleState, _Mapping]]] = ..., offers: _Optional[_Iterable[_Union[OfferState, _Mapping]]] = ..., tasks: _Optional[_Iterable[_Union[TaskRecord, _Mapping]]] = ..., term: _Optional[int] = ..., version: _Optional[str] = ..., recovering: bool = ...) -> None: ...
 
 class HostState(_message.Message):
-    __slots__ = ("host_id", "name", "address", "state", "attributes", "total", "allocated", "offered", "tasks", "runtime", "software")
+    __slots__ = ("host_id", "name", "address", "state", "attributes", "total", "allocated", "offered", "tasks", "runtime", "software", "availability")
     class AttributesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class HostState(_message.Message):
     TASKS_FIELD_NUMBER: _ClassVar[int]
     RUNTIME_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_FIELD_NUMBER: _ClassVar[int]
+    AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
     host_id: str
     name: str
     address: str
@@ -72,7 +73,8 @@ class HostState(_message.Message):
     tasks: int
     runtime: str
     software: str
-    def __init__(self, host_id: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., total: _Optional[_Union[_common_pb2.Resources, _Mapping]] = ..., allocated: _Optional[_Union[_common_pb2.Resources, _Mapping]] = ..., offered: _Optional[_Union[_common_pb2.Resources, _Mapping]] = ..., tasks: _Optional[int] = ..., runtime: _Optional[str] = ..., software: _Optional[str] = ...) -> None: ...
+    availability: str
+    def __init__(self, host_id: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., attributes: _Optional[_Mapping[str, str]] = ..., total: _Optional[_Union[_common_pb2.Resources, _Mapping]] = ..., allocated: _Optional[_Union[_common_pb2.Resources, _Mapping]] = ..., offered: _Optional[_Union[_common_pb2.Resources, _Mapping]] = ..., tasks: _Optional[int] = ..., runtime: _Optional[str] = ..., software: _Optional[str] = ..., availability: _Optional[str] = ...) -> None: ...
 
 class FrameworkState(_message.Message):
     __slots__ = ("framework_id", "role", "connected", "suppressed", "allocated", "offered", "tasks", "offers", "dominant_share", "demand")
@@ -180,6 +182,28 @@ class RemoveHostRequest(_message.Message):
     def __init__(self, host: _Optional[str] = ...) -> None: ...
 
 class RemoveHostResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SetAvailabilityRequest(_message.Message):
+    __slots__ = ("host", "availability")
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    AVAILABILITY_FIELD_NUMBER: _ClassVar[int]
+    host: str
+    availability: str
+    def __init__(self, host: _Optional[str] = ..., availability: _Optional[str] = ...) -> None: ...
+
+class KillTaskRequest(_message.Message):
+    __slots__ = ("framework_id", "task_id", "grace")
+    FRAMEWORK_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    GRACE_FIELD_NUMBER: _ClassVar[int]
+    framework_id: str
+    task_id: str
+    grace: int
+    def __init__(self, framework_id: _Optional[str] = ..., task_id: _Optional[str] = ..., grace: _Optional[int] = ...) -> None: ...
+
+class KillTaskResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 

@@ -29,6 +29,16 @@ class OperatorStub(object):
                 request_serializer=offerer_dot_v1_dot_operator__pb2.RemoveHostRequest.SerializeToString,
                 response_deserializer=offerer_dot_v1_dot_operator__pb2.RemoveHostResponse.FromString,
                 )
+        self.SetAvailability = channel.unary_unary(
+                '/offerer.v1.Operator/SetAvailability',
+                request_serializer=offerer_dot_v1_dot_operator__pb2.SetAvailabilityRequest.SerializeToString,
+                response_deserializer=offerer_dot_v1_dot_operator__pb2.HostState.FromString,
+                )
+        self.KillTask = channel.unary_unary(
+                '/offerer.v1.Operator/KillTask',
+                request_serializer=offerer_dot_v1_dot_operator__pb2.KillTaskRequest.SerializeToString,
+                response_deserializer=offerer_dot_v1_dot_operator__pb2.KillTaskResponse.FromString,
+                )
         self.WatchEvents = channel.unary_stream(
                 '/offerer.v1.Operator/WatchEvents',
                 request_serializer=offerer_dot_v1_dot_operator__pb2.WatchEventsRequest.SerializeToString,
@@ -74,6 +84,20 @@ class OperatorServicer(object):
 
     def RemoveHost(self, request, context):
         """Forget a host for good: its tasks become GONE. Refused while the host is connected.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAvailability(self, request, context):
+        """Whether a host may be used, or is to be emptied. It is kept over every restart until it is set anew.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def KillTask(self, request, context):
+        """Stop a task of any framework.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,6 +154,16 @@ def add_OperatorServicer_to_server(servicer, server):
                     servicer.RemoveHost,
                     request_deserializer=offerer_dot_v1_dot_operator__pb2.RemoveHostRequest.FromString,
                     response_serializer=offerer_dot_v1_dot_operator__pb2.RemoveHostResponse.SerializeToString,
+            ),
+            'SetAvailability': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAvailability,
+                    request_deserializer=offerer_dot_v1_dot_operator__pb2.SetAvailabilityRequest.FromString,
+                    response_serializer=offerer_dot_v1_dot_operator__pb2.HostState.SerializeToString,
+            ),
+            'KillTask': grpc.unary_unary_rpc_method_handler(
+                    servicer.KillTask,
+                    request_deserializer=offerer_dot_v1_dot_operator__pb2.KillTaskRequest.FromString,
+                    response_serializer=offerer_dot_v1_dot_operator__pb2.KillTaskResponse.SerializeToString,
             ),
             'WatchEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchEvents,
@@ -214,6 +248,40 @@ class Operator(object):
         return grpc.experimental.unary_unary(request, target, '/offerer.v1.Operator/RemoveHost',
             offerer_dot_v1_dot_operator__pb2.RemoveHostRequest.SerializeToString,
             offerer_dot_v1_dot_operator__pb2.RemoveHostResponse.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def SetAvailability(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/offerer.v1.Operator/SetAvailability',
+            offerer_dot_v1_dot_operator__pb2.SetAvailabilityRequest.SerializeToString,
+            offerer_dot_v1_dot_operator__pb2.HostState.FromString,
+            options, channel_credentials,
+            insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
+
+    @staticmethod
+    def KillTask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(request, target, '/offerer.v1.Operator/KillTask',
+            offerer_dot_v1_dot_operator__pb2.KillTaskRequest.SerializeToString,
+            offerer_dot_v1_dot_operator__pb2.KillTaskResponse.FromString,
             options, channel_credentials,
             insecure, call_credentials, compression, wait_for_ready, timeout, metadata)
 

@@ -1,0 +1,25 @@
+"""Which statuses a plug-in is shown: what is new, once, in order."""
+
+from __future__ import annotations
+
+from offerer import HostId, Reason, TaskId, TaskState, TaskStatus
+from offerer.client.views import Views
+
+RUNNING = TaskStatus(TaskId("t1"), TaskState.RUNNING, HostId("h1"), uuid=b"1")
+
+
+def test_that_a_host_is_to_be_emptied_is_news_whenever_it_changes() -> None:
+    views = Views()
+    draining = RUNNING._replace(draining=True)
+    assert [views.news(each) for each in (RUNNING, draining, draining, RUNNING, RUNNING)] == [
+        True, True, False, True, False,
+    ]  # fmt: skip
+
+
+def test_after_a_reconnection_too() -> None:
+    views = Views()
+    views.believe(TaskId("t1"), HostId("h1"))
+    again = RUNNING._replace(reason=Reason.RECONCILIATION, uuid=b"")
+    assert views.snapshot([RUNNING]) == [RUNNING]
+    assert not views.news(again)
+    assert views.news(again._replace(draining=True))
