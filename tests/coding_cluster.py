@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from frameworks.coding import orders, rollout
 from frameworks.coding.names import Target, TaskName, parse_target, parse_task_id
 from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import Push, prepare_push
+from frameworks.coding.rehearsal import Rehearsal, Turns
+from frameworks.coding.reviews import Plan, Reviews
 from frameworks.coding.state import State
 from frameworks.coding.views import task_rows, update_row
 from offerer import (
@@ -41,6 +44,7 @@ from offerer import (
     Wake,
 )
 
+T = TypeVar("T")
 START: Time = 1_000_000 * SECOND
 
 
@@ -61,6 +65,15 @@ class SimHost:
         for task in self.tasks.values():
             free -= task.resources
         return free
+
+
+def _outcome(turns: Turns[T]) -> T:
+    while True:
+        try:
+            next(turns)
+        except StopIteration as end:
+            found: T = end.value
+            return found
 
 
 class SimCluster:
@@ -109,6 +122,32 @@ class SimCluster:
 
     def update(self, *targets: str) -> orders.Answer:
         return self._ordered(orders.update(self.state, self._targets(targets), "me", self.now))
+
+    def plan(self, *targets: str, do: str = "") -> tuple[Plan, Rehearsal]:
+        """What a command would do, by an operator's `plan`."""
+        self._look()
+        made = self.reviews.make(self.planner.hosts_there, do, self._targets(targets), None, self.now)
+        plan, rehearsal, _ = _outcome(made)
+        return plan, rehearsal
+
+    def do(self, plan: Plan) -> orders.Answer:
+        """The command of a plan, with its token."""
+        self._look()
+        targets = list(plan.targets)
+        checked = self.reviews.check(plan.token, self.planner.hosts_there, plan.command, targets, self.now)
+        places = _outcome(checked)
+        command = self.up if plan.command == "up" else self.update
+        answer = command(*map(str, targets))
+        for name in answer.changed:
+            self.state.task(name).planned = places.get(name, "")
+        return answer
+
+    def _look(self) -> None:
+        self.settle()
+        self.planner.look()
+        self.refused.clear()
+        self.carry_out(self.planner.ticked(self.now))
+        self.settle()
 
     def rollback(self, target: str, to: int | None = None) -> orders.Answer:
         return self._ordered(orders.rollback(self.state, parse_target(target), to, "me", self.now))
@@ -307,6 +346,7 @@ class SimCluster:
         self.state = State()
         self.state.load(sorted(self.entries.values()), self.now)
         self.planner = Planner(self.state)
+        self.reviews = Reviews(self.state)
         self.wakes, self.pending = [], []
         self._register()
 

@@ -6,18 +6,21 @@ Whatever changes is in the store before the answer goes out.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from frameworks.coding import explain, obstacles, orders, rollout, views
 from frameworks.coding.diff import differences
 from frameworks.coding.history import prefix_of, read_entry
-from frameworks.coding.names import Target, did_you_mean, natural, parse_target
+from frameworks.coding.names import Target, TaskName, did_you_mean, natural, parse_target
 from frameworks.coding.planner import Planner
-from frameworks.coding.pushes import prepare_push
+from frameworks.coding.pushes import Push, prepare_push
 from frameworks.coding.records import Task
+from frameworks.coding.rehearsal import Turns
+from frameworks.coding.reviews import Reviews
 from frameworks.coding.state import State
 from offerer import Compare, Conflict, Context, InvalidInput, NotFound, Put, Time
 
+T = TypeVar("T")
 Arguments = Mapping[str, object]
 
 _MANY: Final = 1_000_000
@@ -42,11 +45,13 @@ class Api:
         self._context = context
         self._save = save
         self._wait = wait
+        self._reviews = Reviews(state)
         self._methods: dict[str, Callable[[Arguments], Awaitable[dict[str, object]]]] = {
             "push": self._push,
             "up": self._up,
             "update": self._update,
             "down": self._down,
+            "plan": self._plan,
             "status": self._status,
             "ps": self._ps,
             "inspect": self._inspect,
@@ -74,16 +79,7 @@ class Api:
     # -- what changes something --
 
     async def _push(self, arguments: Arguments) -> dict[str, object]:
-        files = arguments.get("files")
-        if not isinstance(files, list) or not files:
-            raise InvalidInput("files: give a list of one or more {name, text}")
-        pairs = []
-        for i, file in enumerate(files):
-            name, text = (file.get("name"), file.get("text")) if isinstance(file, dict) else (None, None)
-            if not isinstance(name, str) or not isinstance(text, str):
-                raise InvalidInput(f"files[{i}]: give name and text, both strings")
-            pairs.append((_utf8(f"files[{i}].name", name), _utf8(f"files[{i}].text", text)))
-        push = prepare_push(self._state, pairs, _string(arguments, "who"), _string(arguments, "message"), self._now())
+        push = self._checked_push(arguments)
         if push.revisions:
             changes = [Put(revision.key, revision.to_bytes()) for revision in push.revisions]
             try:
@@ -96,12 +92,36 @@ class Api:
         services += [{**views.revision_row(each), "changed": False} for each in push.unchanged]
         return {"services": sorted(services, key=lambda row: str(row["service"])), "warnings": push.warnings}
 
+    def _checked_push(self, arguments: Arguments) -> Push:
+        files = arguments.get("files")
+        if not isinstance(files, list) or not files:
+            raise InvalidInput("files: give a list of one or more {name, text}")
+        pairs = []
+        for i, file in enumerate(files):
+            name, text = (file.get("name"), file.get("text")) if isinstance(file, dict) else (None, None)
+            if not isinstance(name, str) or not isinstance(text, str):
+                raise InvalidInput(f"files[{i}]: give name and text, both strings")
+            pairs.append((_utf8(f"files[{i}].name", name), _utf8(f"files[{i}].text", text)))
+        return prepare_push(self._state, pairs, _string(arguments, "who"), _string(arguments, "message"), self._now())
+
     async def _up(self, arguments: Arguments) -> dict[str, object]:
-        return await self._carry_out(orders.up(self._state, self._targets(arguments), self._now()))
+        targets = self._targets(arguments)
+        places = await self._reviewed("up", targets, arguments)
+        return await self._carry_out(orders.up(self._state, targets, self._now()), places)
 
     async def _update(self, arguments: Arguments) -> dict[str, object]:
-        who = _string(arguments, "who")
-        return await self._carry_out(orders.update(self._state, self._targets(arguments), who, self._now()))
+        targets, who = self._targets(arguments), _string(arguments, "who")
+        places = await self._reviewed("update", targets, arguments)
+        return await self._carry_out(orders.update(self._state, targets, who, self._now()), places)
+
+    async def _reviewed(self, command: str, targets: list[Target], arguments: Arguments) -> dict[TaskName, str]:
+        """The places that a reviewed plan gives to tasks, where the command is to hold to one."""
+        token = _string(arguments, "plan")
+        if not token:
+            return {}
+        await self._look()
+        hosts = self._planner.hosts_there
+        return await self._in_turns(self._reviews.check(token, hosts, command, targets, self._now()))
 
     async def _rollback(self, arguments: Arguments) -> dict[str, object]:
         (target,) = self._targets(arguments, only_one=True)
@@ -135,7 +155,14 @@ class Api:
     async def _down(self, arguments: Arguments) -> dict[str, object]:
         return await self._carry_out(orders.down(self._state, self._targets(arguments), self._now()))
 
-    async def _carry_out(self, answer: orders.Answer) -> dict[str, object]:
+    async def _carry_out(
+        self, answer: orders.Answer, places: Mapping[TaskName, str] | None = None
+    ) -> dict[str, object]:
+        for name in answer.changed:
+            task, planned = self._state.task(name), (places or {}).get(name, "")
+            if task.planned != planned:
+                task.planned = planned
+                self._state.changed(task)
         await self._save()
         return {
             "changed": [str(name) for name in answer.changed],
@@ -144,6 +171,46 @@ class Api:
         }
 
     # -- what only looks --
+
+    async def _plan(self, arguments: Arguments) -> dict[str, object]:
+        """What `up` or `update` would do, after pushing these files where some are given."""
+        push = self._checked_push(arguments) if arguments.get("files") else None
+        pushed = [*push.revisions, *push.unchanged] if push else []
+        targets = [Target(revision.service) for revision in pushed]
+        if not pushed or arguments.get("target"):
+            targets += self._targets(arguments)
+        await self._look()
+        do, hosts = _string(arguments, "do"), self._planner.hosts_there
+        made = self._reviews.make(hosts, do, targets, push, self._now())
+        plan, rehearsal, differs = await self._in_turns(made)
+        return {
+            "command": plan.command,
+            "targets": [str(target) for target in plan.targets],
+            "token": plan.token,
+            "differences": differs,
+            "steps": [{**step._asdict(), "task": str(step.task)} for step in plan.steps],
+            "unchanged": rehearsal.unchanged,
+            "notes": [*(push.warnings if push else ()), *rehearsal.notes],
+        }
+
+    async def _in_turns(self, work: Turns[T]) -> T:
+        """What comes of this work, which others may interrupt."""
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                found: T = end.value
+                return found
+            await self._wait(0)
+
+    async def _look(self) -> None:
+        """Have offers of every host come, so that what is known of them is new."""
+        self._planner.look()
+        self._context.wake()
+        for _ in range(_LOOKS):
+            if not self._planner.looking:
+                break
+            await self._wait(_LOOK)
 
     async def _status(self, arguments: Arguments) -> dict[str, object]:
         targets = self._targets(arguments, default_all=True)
@@ -176,12 +243,7 @@ class Api:
         tasks = self._state.covered(targets)
         late = [task for task in tasks if not task.settled]
         if any(explain.waits_for_place(self._state, task, self._now()) for task in late):
-            self._planner.look()
-            self._context.wake()
-            for _ in range(_LOOKS):
-                if not self._planner.looking:
-                    break
-                await self._wait(_LOOK)
+            await self._look()
         now = self._now()
         return {
             "tasks": [explain.why(self._state, self._planner.hosts, task, now) for task in late],

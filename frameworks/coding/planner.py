@@ -53,11 +53,12 @@ _EVERYTHING: Final = Demand(None)
 class Planner:
     """Decides for all services. Holds the offers in hand and what is known of hosts; the rest is in `State`."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, hosts: Iterable[Host] = ()) -> None:
         self._state = state
-        self._hosts: dict[HostId, Host] = {}
+        self._hosts = {host.id: host for host in hosts}
         self._host_of: dict[OfferId, Host] = {}
         self._stated: Demand = _EVERYTHING
+        self._seen: set[HostId] = set()
         self._looking = True
         self._look_at: Time = 0
         self._refused_until: Time = 0
@@ -72,9 +73,21 @@ class Planner:
         """Whether offers of every host were asked for and none have come yet."""
         return self._looking
 
+    @property
+    def hosts_there(self) -> list[Host]:
+        """Those that have offered something since somebody looked, or have containers of ours and answer."""
+        ours = {
+            run.host_id
+            for task in self._state.tasks.values()
+            for run in task.containers
+            if run.launched and run.state is not TaskState.UNREACHABLE
+        }
+        return [host for host in self._hosts.values() if host.id in self._seen or host.id in ours]
+
     def look(self) -> None:
         """Ask for offers of every host at the next turn, since somebody wants to know why a task waits."""
         self._looking = True
+        self._seen.clear()
 
     # -- what happens --
 
@@ -98,6 +111,7 @@ class Planner:
     def offered(self, now: Time, offers: Sequence[Offer]) -> list[Decision]:
         """Offers came."""
         self._looking = False
+        self._seen.update(offer.host_id for offer in offers)
         for offer in offers:
             host = self._hosts.get(offer.host_id)
             if host is None:
@@ -192,7 +206,7 @@ class Planner:
         siblings: dict[JobName, Counter[HostId]] = {}
         hopeless: dict[tuple[object, ...], str] = {}  # what did not fit once does not fit later in this turn
         left = []
-        plans = [(task, plan) for task in waiting if (plan := self._state.plan(task))]
+        plans = [(task, plan) for task in waiting if (plan := self._state.plan_to_place(task))]
         for task, plan in sorted(plans, key=_hardest_first):
             kind = (plan.resources, plan.constraints, plan.free_ports)
             if kind in hopeless:
@@ -217,7 +231,7 @@ class Planner:
         ports = choose_ports(plan, task_id, host)
         task.run = Run(task_id, task.wanted or 0, host.id, host.name, host.address, ports, now, since=now)
         task.run.probed = plan.probed
-        task.gated, task.shortage = False, ""
+        task.gated, task.shortage, task.planned = False, "", ""
         self._state.changed(task)
         return plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
 
@@ -298,6 +312,8 @@ class Planner:
             self._look_at = now + LOOK_AFTER
         elif now >= self._look_at:
             self._looking, self._look_at = True, now + LOOK_AGAIN_AFTER
+            for task in waiting:
+                task.planned = ""  # it does not come off
         if self._look_at:
             wakes.append(self._look_at)
         demand = _EVERYTHING if self._looking else Demand(tuple(self._wants(waiting)), CHOICE)
@@ -310,7 +326,7 @@ class Planner:
     def _wants(self, waiting: Iterable[Task]) -> list[Want]:
         counts: Counter[tuple[Resources, tuple[Constraint, ...]]] = Counter()
         for task in waiting:
-            plan = self._state.plan(task)
+            plan = self._state.plan_to_place(task)
             if plan is not None:
                 counts[plan.resources, plan.constraints] += 1
         return [

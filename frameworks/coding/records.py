@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 from frameworks.coding.names import TaskName
@@ -101,6 +101,8 @@ class Task:
     """When what is wanted of it last changed."""
     finished: int | None = None
     """The revision at which it did its work and ended well; only jobs that are not always started again do."""
+    planned: str = ""
+    """The host where a plan that was reviewed puts it, by name; it goes there unless that does not come off soon."""
     run: Run | None = None
     old: list[Run] = field(default_factory=list)
     """Containers on their way out that `run` takes the place of: they go on until it can be used."""
@@ -139,10 +141,15 @@ class Task:
         """Whether a container of it can be used, of whichever revision."""
         return any(run.ready for run in self.containers)
 
+    def copy(self) -> Task:
+        """Another one of the same, with containers of its own."""
+        run = replace(self.run) if self.run else None
+        return replace(self, run=run, old=[replace(run) for run in self.old], strays=dict(self.strays))
+
     def to_bytes(self) -> bytes:
         """Its entry in the store."""
         record: dict[str, Any] = {"wanted": self.wanted, "attempt": self.attempt, "since": self.since}
-        for name in ("gated", "failures", "not_before", "blocked", "finished"):
+        for name in ("gated", "failures", "not_before", "blocked", "finished", "planned"):
             if getattr(self, name):
                 record[name] = getattr(self, name)
         if self.run:

@@ -132,6 +132,8 @@ def _check_deadline(state: State, service: str, update: Update, left: list[Task]
 def turn_back(state: State, service: str, update: Update, why: str, now: Time) -> None:
     """Take what was moved back to where it came from, by the same strategy."""
     moved = {name: at for name, at in update.origins.items() if state.task(name).wanted != at}
+    for name in update.targets:
+        state.task(name).planned = ""
     update.targets, update.back, update.why, update.paused = moved, True, why, ""
     update.given_up, update.progressed, update.arrived = set(), now, 0
     put(state, service, update)
@@ -167,7 +169,7 @@ def _arrived(state: State, task: Task, update: Update, now: Time) -> bool:
 
 def put(state: State, service: str, update: Update) -> None:
     """Have the update written."""
-    state.journal.put(UPDATES + service, update.to_bytes())
+    state.journal.put(UPDATES + service, update)
 
 
 def put_update(state: State, service: str, targets: dict[TaskName, int | None], who: str, now: Time) -> None:
@@ -255,4 +257,4 @@ def _under_way_in(state: State, service: str) -> Update:
 
 def _first_job(state: State, tasks: list[Task]) -> JobName:
     """The job of these tasks whose turn it is: the one with the fewest dependencies, then by name."""
-    return min((task.name.of_job for task in tasks), key=lambda job: (len(state.graph.all_dependencies([job])), job))
+    return min({task.name.of_job for task in tasks}, key=lambda job: (len(state.graph.all_dependencies([job])), job))

@@ -7,6 +7,8 @@ journal and marks the task for the planner's attention.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
 
 from frameworks.coding.graph import Graph
 from frameworks.coding.journal import Journal
@@ -16,7 +18,7 @@ from frameworks.coding.records import TASKS, UPDATES, Task, Update
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import Revision, read_key, read_revision
 from frameworks.coding.strategy import DEFAULT, Strategy
-from offerer import Entry, HostId, InvalidInput, TaskId, Time
+from offerer import Constraint, Entry, HostId, InvalidInput, TaskId, Time
 
 
 class State:
@@ -37,6 +39,19 @@ class State:
         self.problems: dict[str, str] = {}
         """Entries of the store that could not be read, by key."""
         self._highest: dict[str, int] = {}
+        self._same: dict[tuple[int, int], bool] = {}
+
+    def copy(self) -> State:
+        """Another one that knows the same, to try something out: what is done to it changes nothing here."""
+        copy = State()
+        copy.tasks = {name: task.copy() for name, task in self.tasks.items()}
+        for task in copy.tasks.values():
+            copy.jobs.setdefault(task.name.of_job, {})[task.name.task] = task
+        copy.revisions = {service: dict(revisions) for service, revisions in self.revisions.items()}
+        copy.updates, copy.ended_updates = deepcopy(self.updates), deepcopy(self.ended_updates)
+        copy.graph, copy.unsettled = self.graph, dict(self.unsettled)
+        copy._highest = dict(self._highest)
+        return copy
 
     # -- tasks --
 
@@ -49,7 +64,7 @@ class State:
 
     def changed(self, task: Task) -> None:
         """Something about this task changed that must survive: have it written."""
-        self.journal.put(task.key, task.to_bytes())
+        self.journal.put(task.key, task)
         self.attend(task)
 
     def attend(self, task: Task) -> None:
@@ -77,7 +92,14 @@ class State:
         """Whether two revisions mean the same for this task: a container of one is as good as one of the other."""
         if one is None or other is None:
             return one == other
-        return one == other or self.plan(task, one) == self.plan(task, other)
+        if one == other:
+            return True
+        plans = self.plan(task, one), self.plan(task, other)
+        key = id(plans[0]), id(plans[1])  # a revision and its plans stay for good
+        found = self._same.get(key)
+        if found is None:
+            found = self._same[key] = plans[0] == plans[1]
+        return found
 
     def sort_containers(self, task: Task) -> None:
         """Decide which container of a task is its present one, where a successor may start beside the old one."""
@@ -122,6 +144,13 @@ class State:
         number = task.wanted if revision is None else revision
         found = self.revisions.get(task.name.service, {}).get(number or 0)
         return found.plan(task.name.job, task.name.task) if found else None
+
+    def plan_to_place(self, task: Task) -> TaskPlan | None:
+        """The same for placing it: where a reviewed plan says on which host, only there."""
+        plan = self.plan(task)
+        if plan is None or not task.planned:
+            return plan
+        return replace(plan, constraints=(*plan.constraints, Constraint("host", "==", (task.planned,))))
 
     def covered(self, targets: Iterable[Target]) -> list[Task]:
         """The tasks that these targets mean, in order."""

@@ -21,6 +21,7 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "offerer.cli.services",
         ("push", "up", "down", "status", "ps", "why", "inspect", "history", "diff", "logs"),
     ),
+    "Dry run": ("offerer.cli.plan", ("plan",)),
     "Updates": ("offerer.cli.updates", ("update", "rollback", "pause", "resume", "promote", "abort")),
     "Containers": ("offerer.cli.containers", ("exec", "cp", "top")),
     "Cluster": (

@@ -12,7 +12,17 @@ import click
 
 from offerer.cli.common import Session, json_option, pass_session
 from offerer.cli.output import Column, Row, age, clock_text, print_fields, print_json, print_table
-from offerer.cli.waiting import FRAMEWORK, TARGET, report, user, wait_options, wait_until_done, warn
+from offerer.cli.waiting import (
+    FRAMEWORK,
+    PATIENCE,
+    TARGET,
+    plan_option,
+    report,
+    user,
+    wait_options,
+    wait_until_done,
+    warn,
+)
 
 _LARGEST_FILE: Final = 512 << 10  # characters; the framework takes no more
 _LARGEST_TAIL: Final = (1 << 31) - 1
@@ -35,7 +45,7 @@ def push(session: Session, files: Sequence[Any], message: str, as_json: bool) ->
     Example: offerer push core.yaml shop.yaml -m "web 20160531"
     """
     arguments = {
-        "files": [{"name": file.name, "text": _read(file)} for file in files],
+        "files": [{"name": file.name, "text": read_file(file)} for file in files],
         "message": message,
         "who": f"{user()}@{socket.gethostname()}",
     }
@@ -51,17 +61,18 @@ def push(session: Session, files: Sequence[Any], message: str, as_json: bool) ->
 
 @click.command()
 @click.argument("targets", metavar=f"{TARGET}...", nargs=-1, required=True)
+@plan_option
 @wait_options
 @json_option
 @pass_session
-def up(session: Session, targets: Sequence[str], wait: bool, timeout: float, as_json: bool) -> None:
+def up(session: Session, targets: Sequence[str], plan: str, wait: bool, timeout: float, as_json: bool) -> None:
     """Start what was pushed and is down, and what it depends on before it.
 
     What runs already stays as it is, at the revision it has.
 
     Example: offerer up core --wait
     """
-    answer = session.call(FRAMEWORK, "up", {"target": list(targets)})
+    answer = session.call(FRAMEWORK, "up", {"target": list(targets), "plan": plan}, timeout=PATIENCE)
     report(answer, "to start", "up already", as_json)
     if wait:
         wait_until_done(session, [*answer["changed"], *answer["unchanged"]], timeout, "up", as_json)
@@ -254,9 +265,7 @@ def diff(session: Session, service: str, one: int | None, other: int | None, as_
         print_json(answer)
         return
     for row in answer["differences"]:
-        before, after = _written(row["before"]), _written(row["after"])
-        sign = "+" if row["before"] is None else "-" if row["after"] is None else "~"
-        click.echo(f"{sign} {row['field']}: {' → '.join(each for each in (before, after) if each)}")
+        click.echo(difference_text(row))
     if not answer["differences"]:
         click.echo(f"{service} r{answer['from']} and r{answer['to']} are the same")
 
@@ -293,6 +302,13 @@ def logs(
 # -- inside ---------------------------------------------------------------------------------------------------
 
 
+def difference_text(row: Row) -> str:
+    """``~ jobs.web.image: web:1 → web:2``."""
+    before, after = _written(row["before"]), _written(row["after"])
+    sign = "+" if row["before"] is None else "-" if row["after"] is None else "~"
+    return f"{sign} {row['field']}: {' → '.join(each for each in (before, after) if each)}"
+
+
 def _written(value: Any) -> str:
     """A value of a service file as it could be written there; empty where it is not there."""
     return "" if value is None else value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
@@ -322,7 +338,8 @@ def _ran_text(row: Row) -> str:
     return age(row["started"], row["ended"]) if row["started"] and row["ended"] else ""
 
 
-def _read(file: Any) -> str:
+def read_file(file: Any) -> str:
+    """The text of a service file. Raises `click.UsageError`."""
     try:
         text = str(file.read(_LARGEST_FILE + 1))
     except UnicodeDecodeError:

@@ -11,7 +11,7 @@ import click
 
 from offerer.cli.common import EXIT_FAILED, Session, fail, json_option, pass_session
 from offerer.cli.output import print_json
-from offerer.cli.waiting import FRAMEWORK, POLL, TARGET, name, progress, report, seconds_of, user
+from offerer.cli.waiting import FRAMEWORK, PATIENCE, POLL, TARGET, name, plan_option, progress, report, seconds_of, user
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,10 +34,13 @@ def watch_options(command: Callable[P, R]) -> Callable[P, R]:
 
 @click.command()
 @click.argument("targets", metavar=f"{TARGET}...", nargs=-1, required=True)
+@plan_option
 @watch_options
 @json_option
 @pass_session
-def update(session: Session, targets: Sequence[str], watched: bool, timeout: float | None, as_json: bool) -> None:
+def update(
+    session: Session, targets: Sequence[str], plan: str, watched: bool, timeout: float | None, as_json: bool
+) -> None:
     """Move running tasks to the newest revision, as the job's `update:` says.
 
     Without that, one task at a time is stopped, started anew and waited for. A task whose settings the new revision
@@ -47,7 +50,8 @@ def update(session: Session, targets: Sequence[str], watched: bool, timeout: flo
 
     Example: offerer update core/web --watch
     """
-    answer = session.call(FRAMEWORK, "update", {"target": list(targets), "who": user()})
+    arguments = {"target": list(targets), "who": user(), "plan": plan}
+    answer = session.call(FRAMEWORK, "update", arguments, timeout=PATIENCE)
     report(answer, "to move", "at the newest revision already", as_json)
     _watch_if(watched, session, answer, timeout, as_json)
 

@@ -21,6 +21,8 @@ R = TypeVar("R")
 FRAMEWORK: Final = "coding"
 POLL: Final = 0.3
 """Seconds between two looks while waiting."""
+PATIENCE: Final = 300.0
+"""Seconds for what plays through an update first: hundreds of tasks of one service take a while."""
 TARGET: Final = "SERVICE[/JOB[/TASK]]"
 
 
@@ -39,6 +41,13 @@ def wait_options(command: Callable[P, R]) -> Callable[P, R]:
         "--timeout", default="5m", show_default=True, callback=seconds_of, help="How long --wait waits at most."
     )(command)
     return click.option("--wait", is_flag=True, help="Return when it is done; fail where that takes too long.")(command)
+
+
+def plan_option(command: Callable[P, R]) -> Callable[P, R]:
+    """Adds ``--plan``."""
+    return click.option(
+        "--plan", metavar="TOKEN", default="", help="Only what that plan showed; fail where it no longer holds."
+    )(command)
 
 
 def wait_until_done(session: Session, names: Sequence[str], timeout: float, what: str, as_json: bool) -> None:

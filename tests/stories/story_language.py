@@ -29,6 +29,7 @@ Commands (`[…]` may be left out, TARGET is SERVICE[/JOB[/TASK]])::
     push                                 the file in the lines below, indented
     push OLD => NEW                      the last file with this text in place of that, everywhere
     up | update | down TARGET …
+    plan [up | update] TARGET …          what that would do; `do plan` then does it, as it was shown
     rollback TARGET [to N]
     pause | resume | promote | abort SERVICE
     wait TIME
@@ -51,6 +52,7 @@ from pathlib import Path
 
 from frameworks.coding.explain import why
 from frameworks.coding.names import parse_task_name
+from frameworks.coding.reviews import Plan
 from offerer import SECOND, OffererError, Resources, TaskInfo, TaskState
 from tests.coding_cluster import SimCluster, SimHost
 
@@ -81,6 +83,7 @@ class Story:
         self.cluster.probe_says = self._probe_says
         self.cluster.crashes_on_start = lambda name: str(name.of_job) in self._crashing
         self._file = ""
+        self._plan: Plan | None = None
         self._probes: dict[str, bool | None] = {}
         self._crashing: set[str] = set()
         self._lines: list[str] = []
@@ -178,6 +181,22 @@ class Story:
 
     def on_down(self, words: list[str]) -> None:
         self._ordered(words, "down")
+
+    def on_plan(self, words: list[str]) -> None:
+        do = words.pop(0) if words[0] in ("up", "update") else ""
+        self._plan, rehearsal = self.cluster.plan(*words, do=do)
+        for step in rehearsal.steps:
+            where = f"{step.from_host} → {step.host}" if step.action == "move" else f"on {step.host}"
+            place = f" {where}" if step.host else ""
+            numbers = [f"r{number}" for number in (step.from_revision, step.revision) if number]
+            why_ = f": {step.reason}" if step.reason else ""
+            self.say(f"would {step.action} {step.task}{place} {' → '.join(numbers)}{why_}")
+        self.say(*(f"note: {each}" for each in rehearsal.notes))
+        self.say(f"{rehearsal.unchanged} unchanged")
+
+    def on_do(self, _: list[str]) -> None:
+        assert self._plan is not None, "there is no plan yet"
+        self.cluster.do(self._plan)
 
     def on_rollback(self, words: list[str]) -> None:
         answer = self.cluster.rollback(words[0], int(words[2]) if words[1:] else None)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -16,7 +17,7 @@ from tests.processes import Processes, processes, wait_for
 
 EVERY = [
     "push", "up", "update", "rollback", "pause", "resume", "promote", "abort", "down", "status", "ps", "why",
-    "inspect", "history", "diff", "logs",
+    "plan", "inspect", "history", "diff", "logs",
 ]  # fmt: skip
 SHOP = """\
 service: {name}
@@ -284,3 +285,53 @@ def test_wrong_command_lines(
 def test_every_command_explains_itself_with_an_example(name: str) -> None:
     helped = CliRunner().invoke(command_of(name), ["--help"])
     assert helped.exit_code == 0 and f"Example: offerer {name} " in helped.output
+
+
+def test_plan_shows_what_would_happen_and_its_token_does_just_that(
+    cluster: Processes, shop: str, tmp_path: Path
+) -> None:
+    planned = run(cluster, "plan", shop, "--json")
+    assert planned.exit_code == 1
+    plan = json.loads(planned.output)
+    assert (plan["command"], plan["unchanged"]) == ("up", 0)
+    assert [step["action"] for step in plan["steps"]] == ["start"] * 3
+    assert run(cluster, "ps", shop, "--json").output.strip() == "[]"
+    assert run(cluster, "up", shop, "--plan", plan["token"], "--wait").exit_code == 0
+    there = {f"{shop}/{row['job']}/{row['task']}": row["host"] for row in rows(cluster, shop)}
+    assert there == {step["task"]: step["host"] for step in plan["steps"]}
+    done = run(cluster, "plan", shop)
+    assert (done.exit_code, done.output) == (0, "nothing to do\n")
+
+    file = tmp_path / "shop.yaml"
+    file.write_text(SHOP.format(name=shop, version=2))
+    planned = run(cluster, "plan", str(file))
+    assert planned.exit_code == 1
+    assert f"{shop} r1 → r2\n  ~ jobs.web.image: web:1 → web:2" in planned.output
+    assert re.search(rf"{shop}/web/1 +replace +h\d +r1 → r2", planned.output) and "1 task stays" in planned.output
+    command = planned.output.splitlines()[-1].partition(": ")[2]
+    token = command.split()[-1]
+    assert command == f"offerer push {file} && offerer update {shop} --plan {token}"
+    early = run(cluster, "update", shop, "--plan", token)
+    assert "the plan is of " in str(early.exception) and f"{shop} r2" in str(early.exception)
+    run(cluster, "push", str(file))
+    assert run(cluster, "update", shop, "--plan", token, "--watch").exit_code == 0
+    assert {row["revision"] for row in rows(cluster, shop)} == {2}
+
+
+def test_whatever_is_wrong_with_a_plan_is_exit_code_255(cluster: Processes, shop: str, tmp_path: Path) -> None:
+    for arguments in (["nothing"], ["--so"], [], [shop, "--do", "down"], [str(tmp_path / "none.yaml")], ["a b"]):
+        assert run(cluster, "plan", *arguments).exit_code == 255, arguments
+    unknown = run(cluster, "up", shop, "--plan", "abc")
+    assert str(unknown.exception).startswith("plan: no plan 'abc' is known")
+    token = json.loads(run(cluster, "plan", shop, "--json").output)["token"]
+    other = run(cluster, "up", f"{shop}/db", "--plan", token)
+    assert str(other.exception) == f"plan: {token} is of another command; run: offerer up {shop} --plan {token}"
+    run(cluster, "up", f"{shop}/db", "--wait")
+    late = run(cluster, "up", shop, "--plan", token)
+    assert f"{shop}/db/1 was to start on" in str(late.exception) and "nothing is done" in str(late.exception)
+    assert len(rows(cluster, shop)) == 1
+
+
+def rows(cluster: Processes, shop: str) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = json.loads(run(cluster, "ps", shop, "--json").output)
+    return listed
