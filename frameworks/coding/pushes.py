@@ -48,10 +48,27 @@ def prepare_push(state: State, files: Sequence[tuple[str, str]], who: str, messa
         for revision in [*push.revisions, *push.unchanged]:
             depends_on.update(revision.depends_on)
         faults, warnings = check_dependencies(checked, depends_on)
+        faults += _never_finished(state, [*push.revisions, *push.unchanged])
         problems = [_fault_text(fault, checked) for fault in faults]
     if problems:
         raise InvalidInput("\n".join(problems))
     return push._replace(warnings=warnings)
+
+
+def _never_finished(state: State, pushed: Sequence[Revision]) -> list[Fault]:
+    """The dependencies on the end of a job that is started again whenever it ends."""
+    newest = {service: state.newest(service) for service in state.revisions}
+    newest.update({revision.service: revision for revision in pushed})
+    faults = []
+    for revision in pushed:
+        for job in revision.jobs.values():
+            for i, (other, condition) in enumerate(job.conditions.items()):
+                of = newest.get(other.service)
+                found = of.jobs.get(other.job) if of else None
+                if condition == "finished" and found is not None and found.restart.always:
+                    fix = f"write healthy, or give {other} restart: {{on: failure}}"
+                    faults.append(Fault(job.name, i, f"{other} never finishes, it is always started again; {fix}"))
+    return faults
 
 
 def _number(state: State, checked: dict[str, CheckedFile], who: str, message: str, now: Time) -> Push:

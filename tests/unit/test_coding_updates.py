@@ -303,6 +303,12 @@ def test_a_dependant_waits_for_what_it_asks_for(what: str, waits: bool) -> None:
     assert "two.web.1.r1-1" in c.running()
 
 
+def test_waiting_for_the_end_of_a_job_that_never_ends_is_refused() -> None:
+    c = started("")
+    with pytest.raises(InvalidInput, match=r"two/db never finishes, it is always started again; write healthy, or"):
+        c.push(TWO.format(db="replicas: 1", what="finished"))
+
+
 def test_a_job_that_runs_to_completion_lets_those_go_that_wait_for_its_end() -> None:
     c = started("")
     c.push(TWO.format(db="restart: {on: failure}", what="finished"))
