@@ -21,11 +21,16 @@ from offerer.errors import InvalidInput, Unavailable
 T = TypeVar("T")
 
 _KEPT_OUTPUT: Final = 1 << 12
+_LAST_WORDS: Final = 1.0
+"""Seconds for what a command that has ended wrote last to arrive."""
 _PIECES_AHEAD: Final = 16
 
 
 class Sessions:
     """`container` is always the engine's id or name of one. All raise `NotFound` or `Unavailable`."""
+
+    silence: float = 5.0
+    """Seconds without output after which to ask the engine whether a command still runs."""
 
     def __init__(self, clients: Clients, pool: Pool) -> None:
         self._clients = clients
@@ -58,7 +63,7 @@ class Sessions:
         feeding = asyncio.create_task(self._feed(session, writer, inputs, options.size))
         try:
             output = raw_output(reader) if options.tty else framed_output(reader)
-            async with contextlib.aclosing(output) as chunks:
+            async with contextlib.aclosing(self._while_it_runs(session, output)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except OSError as error:
@@ -69,6 +74,28 @@ class Sessions:
             writer.close()
         code = (await self._ask(lambda: self._clients.get().exec_inspect(session)))["ExitCode"]
         yield 0 if code is None else int(code)
+
+    async def _while_it_runs(
+        self, session: str, output: AsyncGenerator[LogChunk, None]
+    ) -> AsyncGenerator[LogChunk, None]:
+        """The output, also where the engine never ends it: it may not, where the container ends meanwhile."""
+        while True:
+            upcoming = asyncio.ensure_future(anext(output, None))
+            try:
+                while not (await asyncio.wait([upcoming], timeout=self.silence))[0]:
+                    if not await self._runs(session) and not (await asyncio.wait([upcoming], timeout=_LAST_WORDS))[0]:
+                        return
+            finally:
+                if not upcoming.done():
+                    upcoming.cancel()
+                    await asyncio.gather(upcoming, return_exceptions=True)
+            chunk = upcoming.result()
+            if chunk is None:
+                return
+            yield chunk
+
+    async def _runs(self, session: str) -> bool:
+        return bool((await self._ask(lambda: self._clients.get().exec_inspect(session)))["Running"])
 
     def _create(self, container: str, options: CommandOptions) -> str:
         made: dict[str, str] = self._clients.get().exec_create(
