@@ -26,7 +26,7 @@ from benchmarks.frameworks import Placing, Reviving
 from benchmarks.measure import progress, quantiles_ms, report, rss_mib
 from executor.daemon import Executor, ExecutorConfig
 from executor.fake import FakeRuntime
-from offerer import Resources
+from offerer import Resources, garbage
 from offerer.client import Client
 from offerer.master.server import Master, MasterConfig
 
@@ -43,7 +43,7 @@ def _serve_master(pipe: Connection) -> None:
             await asyncio.to_thread(pipe.recv)
             await master.stop()
 
-    asyncio.run(run())
+    garbage.run(run())
 
 
 def _serve_executors(pipe: Connection, port: int, executors: int) -> None:
@@ -65,7 +65,7 @@ def _serve_executors(pipe: Connection, port: int, executors: int) -> None:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    asyncio.run(run())
+    garbage.run(run())
 
 
 async def _registered(port: int, executors: int) -> None:
@@ -117,7 +117,7 @@ def measure(executors: int, tasks: int, batch: int, window: int, rate: int) -> d
     progress(f"echo: {echoed:,.0f} tasks/s")
     with _cluster(executors) as (master, hosts):
         framework = Placing(tasks, batch, window, rate)
-        asyncio.run(_run(master.said, framework))
+        garbage.run(_run(master.said, framework))
         seconds = framework.last - framework.first
         return {
             "executors": executors,
@@ -137,7 +137,7 @@ def measure_revive(executors: int, times: int = 5) -> dict[str, Any]:
     """Revive until all offers have come, a few times."""
     with _cluster(executors) as (master, _):
         framework = Reviving(executors, times)
-        asyncio.run(_run(master.said, framework))
+        garbage.run(_run(master.said, framework))
         ordered = [round(seconds * 1000, 1) for seconds in framework.seconds]
         return {"executors": executors, "revive_ms": statistics.median(ordered), "all_ms": ordered}
 

@@ -17,7 +17,7 @@ from executor.daemon import Executor, ExecutorConfig
 from executor.host import default_state_dir, total_resources
 from executor.retention import Retention
 from executor.runtime import RUNTIMES, make_runtime
-from offerer import __version__
+from offerer import __version__, garbage
 from offerer.cli.common import DEFAULT_MASTER, check_address, run_reporting_errors
 from offerer.errors import InvalidInput
 from offerer.types import SECOND, Time
@@ -122,7 +122,7 @@ def _duration(_context: click.Context, _parameter: click.Parameter, value: str) 
 def command(**options: Any) -> None:
     """Offer this host's resources to the cluster, and run tasks on it."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    asyncio.run(_run(_config(options)))
+    garbage.run(_run(_config(options)))
 
 
 def _config(options: dict[str, Any]) -> ExecutorConfig:

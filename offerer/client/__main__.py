@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import click
 
+from offerer import garbage
 from offerer.client.client import run_framework
 from offerer.client.loading import EXIT_WRONG, load_framework
 from offerer.errors import OffererError
@@ -59,7 +60,7 @@ def command(
         make()
         if hosted:
             _end_with_standard_input()
-        asyncio.run(_run(make, master))
+        garbage.run(_run(make, master))
     except OffererError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(EXIT_WRONG)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from offerer import garbage
 from offerer.core import Settings
 from offerer.errors import OffererError
 from offerer.master.server import Master, MasterConfig
@@ -69,7 +70,7 @@ def command(
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        asyncio.run(_run(config))
+        garbage.run(_run(config))
     except OSError as error:
         _fail(f"--store {path}: {error.strerror}; choose another place with --store")
     except OffererError as error:
