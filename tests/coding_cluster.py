@@ -43,6 +43,7 @@ from offerer import (
     Time,
     Wake,
 )
+from offerer.types import Availability
 
 T = TypeVar("T")
 START: Time = 1_000_000 * SECOND
@@ -56,6 +57,7 @@ class SimHost:
     total: Resources
     attributes: dict[str, str] = field(default_factory=dict)
     reachable: bool = True
+    availability: Availability = Availability.ACTIVE
     tasks: dict[TaskId, TaskInfo] = field(default_factory=dict)
     stopping: set[TaskId] = field(default_factory=set)
 
@@ -104,6 +106,8 @@ class SimCluster:
         self.asked_to_stop: set[TaskId] = set()
         self.said: dict[TaskId, bool] = {}
         """What the probe of each container said last."""
+        self.drained = False
+        """Whether any host was ever drained, so that any task may have had to move, beside its old container."""
         self.decisions_made = 0
         self._offer_number = 0
         self._boot()
@@ -250,6 +254,18 @@ class SimCluster:
         for task in host.tasks:
             state = TaskState.KILLING if task in host.stopping else TaskState.RUNNING
             self._report(task, state, host, Reason.HOST_RECOVERED)
+
+    def set_availability(self, host_name: str, availability: Availability) -> None:
+        """An operator cordons or drains the host, or has it used again; its tasks are told of as the master does."""
+        host = self.hosts[HostId(host_name)]
+        turned = (host.availability is Availability.DRAINING) != (availability is Availability.DRAINING)
+        host.availability = availability
+        self.drained |= availability is Availability.DRAINING
+        if availability is not Availability.ACTIVE:
+            self._void_offers(host_name)
+        for task in host.tasks if turned else ():
+            state = TaskState.KILLING if task in host.stopping else TaskState.RUNNING
+            self._report(task, state if host.reachable else TaskState.UNREACHABLE, host)
 
     def join(self, host: SimHost) -> None:
         """A host registers for the first time."""
@@ -400,7 +416,7 @@ class SimCluster:
         return names
 
     def _check_floor(self, task_id: TaskId) -> None:
-        """An update stops nothing that its job must keep ready."""
+        """An update stops nothing that its job must keep ready; a move nothing at all that is ready."""
         name, _, _ = parse_task_id(task_id) or (None, 0, 0)
         if name is None or self.state.task(name).wanted is None and name.service not in self.state.updates:
             return
@@ -408,6 +424,8 @@ class SimCluster:
         before = self.ready(str(job))
         self.asked_to_stop.add(task_id)
         after = self.ready(str(job))
+        moved = any(run.id == task_id and run.moving for run in self.state.task(name).old)
+        assert not moved or before == after, f"the move of {task_id} leaves {after} ready of {before}"
         strategy, update = self.state.strategy(job), self.state.updates.get(job.service)
         goals = update.targets if update else {}
         if name not in goals and self.state.task(name).wanted is None:
@@ -439,6 +457,8 @@ class SimCluster:
         offered = {offer.host_id for offer in self.offers.values()}
         for host_id, host in self.hosts.items():
             free = host.free
+            if host.availability is not Availability.ACTIVE:
+                continue
             if not host.reachable or host_id in offered or self.refused.get(host_id, 0) > self.now or free.empty:
                 continue
             if not self._helps(host, free):
@@ -493,7 +513,8 @@ class SimCluster:
         """No task has two containers, wherever they are."""
         names = Counter(str(parsed[0]) for task in self.running() if (parsed := parse_task_id(task)))
         for name, count in names.items():
-            most = 2 if name.rpartition("/")[0] in self.may_double else 1
+            moves = self.drained and any(name == str(each.name) for each in self.state.tasks.values() if each.old)
+            most = 2 if moves or name.rpartition("/")[0] in self.may_double else 1
             assert count <= most, f"{count} containers of {name}: {sorted(self.running())}"
 
     def _kill(self, task_id: TaskId) -> None:
@@ -524,7 +545,8 @@ class SimCluster:
         self.pending.append(self._status(task_id, state, host, reason))
 
     def _status(self, task_id: TaskId, state: TaskState, host: SimHost, reason: Reason = Reason.NONE) -> TaskStatus:
-        return TaskStatus(task_id, state, HostId(host.name), reason, "", None, self.now)
+        draining = host.availability is Availability.DRAINING
+        return TaskStatus(task_id, state, HostId(host.name), reason, "", None, self.now, draining=draining)
 
     def _find(self, task: str) -> tuple[SimHost, TaskId]:
         found = [

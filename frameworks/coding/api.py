@@ -241,13 +241,13 @@ class Api:
         for target in targets:
             orders.check_pushed(self._state, target, or_up=True)
         tasks = self._state.covered(targets)
-        late = [task for task in tasks if not task.settled]
+        late = [task for task in tasks if not task.settled or task.leaving]
         if any(explain.waits_for_place(self._state, task, self._now()) for task in late):
             await self._look()
         now = self._now()
         return {
             "tasks": [explain.why(self._state, self._planner.hosts, task, now) for task in late],
-            "settled": sum(task.wanted is not None and task.settled for task in tasks),
+            "settled": sum(task.wanted is not None and task.settled and not task.leaving for task in tasks),
             "down": sum(task.wanted is None and task.settled for task in tasks),
             "now": now,
         }

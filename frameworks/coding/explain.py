@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from frameworks.coding.moves import elsewhere, is_to_go
 from frameworks.coding.obstacles import obstacle, reason
 from frameworks.coding.placement import Host, Refusal, refusals
 from frameworks.coding.plans import TaskPlan
@@ -38,10 +39,10 @@ def shortage(plan: TaskPlan, hosts: Iterable[Host]) -> str:
 def why(state: State, hosts: Iterable[Host], task: Task, now: Time) -> dict[str, Any]:
     """All that is known of why a task is not as wanted."""
     answer: dict[str, Any] = {"task": str(task.name), "reason": reason(state, task, now)}
-    plan = state.plan(task)
+    plan = state.plan_to_place(task)
     if plan is None or not waits_for_place(state, task, now):
         return answer
-    found = [(host, tuple(refusals(plan, host))) for host in hosts]
+    found = [(host, tuple(refusals(plan, host))) for host in elsewhere(state, hosts, task)]
     counts = Counter(each.text for _, all_ in found for each in all_)
     fitting = [host.name for host, all_ in found if not all_]
     answer |= {
@@ -56,8 +57,9 @@ def why(state: State, hosts: Iterable[Host], task: Task, now: Time) -> dict[str,
 
 def waits_for_place(state: State, task: Task, now: Time) -> bool:
     """Whether a place is all that is missing."""
-    wanted = task.run is None and task.wanted not in (None, task.finished)
-    return wanted and obstacle(state, task, now) is None
+    if task.run is not None:
+        return is_to_go(state, task)
+    return task.wanted not in (None, task.finished) and obstacle(state, task, now) is None
 
 
 def _nearest(plan: TaskPlan, found: Sequence[_Seen]) -> list[_Seen]:

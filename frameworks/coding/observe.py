@@ -6,6 +6,7 @@ import json
 from typing import Final
 
 from frameworks.coding.history import entry_of
+from frameworks.coding.moves import note_draining
 from frameworks.coding.names import parse_task_id
 from frameworks.coding.records import Ended, Run, Task
 from frameworks.coding.state import State
@@ -47,6 +48,7 @@ def _progress(state: State, task: Task, run: Run, status: TaskStatus, now: Time)
         run.kill_sent = 0  # whoever was to pass it on may have forgotten
     if run.state is not status.state:
         run.since = status.at or now
+    note_draining(run, status.draining)
     was_ready, known = run.ready, run.healthy
     run.state, run.message = status.state, describe(status)
     run.healthy = known if status.healthy is None else status.healthy

@@ -101,9 +101,12 @@ def _needed(state: State, task: Task) -> bool:
 
 def reason(state: State, task: Task, now: Time) -> str:
     """Why a task is not as wanted; empty where it is."""
+    run = task.run
+    if run is not None and run.moving and not run.evicted and task.wanted == run.revision and not task.old:
+        if run.state is not TaskState.UNREACHABLE:
+            return _is_to_leave(task, run)
     if task.settled:
         return f"finished: {ended_text(task)}" if task.run is None and task.wanted is not None else ""
-    run = task.run
     if run is None:
         if task.wanted is None or task.wanted == task.finished:
             return "stops"
@@ -124,6 +127,14 @@ def reason(state: State, task: Task, now: Time) -> str:
     if run.running and not run.ready:
         return _beside(task, f"not ready: {run.message}" if run.message else "not ready yet")
     return _beside(task, run.message)
+
+
+def _is_to_leave(task: Task, run: Run) -> str:
+    """What a task waits for that is to move and has not set off."""
+    why = f"host {run.host} is being drained"
+    if task.tied:
+        return f"{why}; it may run nowhere else: stop it with offerer drain {run.host} --force"
+    return f"{why}; {task.shortage or f'it moves after others of {task.name.of_job}'}"
 
 
 def _beside(task: Task, why: str) -> str:

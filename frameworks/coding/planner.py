@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
+from frameworks.coding import moves
 from frameworks.coding.explain import shortage
 from frameworks.coding.names import JobName, TaskName
 from frameworks.coding.observe import observe
 from frameworks.coding.obstacles import obstacle, steady_at, to_stop
-from frameworks.coding.placement import Host, Level, choose_ports
+from frameworks.coding.placement import Host, Level, choose_ports, refusal
 from frameworks.coding.plans import TaskPlan, task_to_launch
 from frameworks.coding.records import Run, Task
 from frameworks.coding.rollout import advance_updates
@@ -46,6 +47,8 @@ KILL_AGAIN_AFTER: Final = 30 * SECOND
 LOOK_AFTER: Final = 10 * SECOND
 """A task without a place for this long: look at every host once, so that the reason shown is about all of them."""
 LOOK_AGAIN_AFTER: Final = 60 * SECOND
+LOOKED_AFTER: Final = 1 * SECOND
+"""So long after asking, the offers of every host have come."""
 
 _EVERYTHING: Final = Demand(None)
 
@@ -61,6 +64,7 @@ class Planner:
         self._seen: set[HostId] = set()
         self._looking = True
         self._look_at: Time = 0
+        self._judge_at: Time = 0
         self._refused_until: Time = 0
 
     @property
@@ -75,12 +79,12 @@ class Planner:
 
     @property
     def hosts_there(self) -> list[Host]:
-        """Those that have offered something since somebody looked, or have containers of ours and answer."""
+        """Those that have offered something since somebody looked, or have containers of ours, answer and may stay."""
         ours = {
             run.host_id
             for task in self._state.tasks.values()
             for run in task.containers
-            if run.launched and run.state is not TaskState.UNREACHABLE
+            if run.launched and run.state is not TaskState.UNREACHABLE and run.moving != moves.DRAIN
         }
         return [host for host in self._hosts.values() if host.id in self._seen or host.id in ours]
 
@@ -105,7 +109,7 @@ class Planner:
             update.progressed = now  # nothing could arrive while nobody looked
         for status in tasks:
             observe(self._state, status, now)
-        self._stated, self._looking, self._look_at = _EVERYTHING, True, 0
+        self._stated, self._looking, self._look_at, self._judge_at = _EVERYTHING, True, 0, 0
         return [_EVERYTHING, *self.plan(now)]
 
     def offered(self, now: Time, offers: Sequence[Offer]) -> list[Decision]:
@@ -153,7 +157,7 @@ class Planner:
         Places are given only when offers have just come (`choosing`): those still in hand wait for the store, and
         are of few hosts. Whoever turns up meanwhile asks for offers of all that may do, to choose well among them.
         """
-        wakes = advance_updates(self._state, now)
+        wakes = [*advance_updates(self._state, now), *moves.advance_moves(self._state, now)]
         kills: list[Decision] = []
         waiting: list[Task] = []
         for name in list(self._state.unsettled):
@@ -169,7 +173,9 @@ class Planner:
                     waiting.append(task)
                 elif task.not_before > now:
                     wakes.append(task.not_before)
+        waiting += moves.movers(self._state)
         waiting = self._place(waiting, now) if waiting and choosing else waiting
+        self._judge(waiting, now)
         # Kills come before launches: what they free is not needed for them, but stopping never has to wait.
         answers = [*self._launch(now), *self._give_back()]
         stated = self._state_demand(waiting, now, wakes)
@@ -208,6 +214,8 @@ class Planner:
         left = []
         plans = [(task, plan) for task in waiting if (plan := self._state.plan_to_place(task))]
         for task, plan in sorted(plans, key=_hardest_first):
+            if task.run is not None and moves.slots(self._state, task.name.of_job) <= 0:
+                continue
             kind = (plan.resources, plan.constraints, plan.free_ports)
             if kind in hopeless:
                 task.shortage = hopeless[kind]
@@ -218,7 +226,8 @@ class Planner:
                 beside = siblings[task.name.of_job] = self._places(task.name.of_job)
             host = level.choose(plan, beside)
             if host is None:
-                task.shortage = hopeless[kind] = shortage(plan, self._hosts.values())
+                seen = moves.elsewhere(self._state, self._hosts.values(), task)
+                task.shortage = hopeless[kind] = shortage(plan, seen)
                 left.append(task)
                 continue
             level.take(host, task.name, self._give_place(task, plan, host, now))
@@ -226,6 +235,7 @@ class Planner:
         return left
 
     def _give_place(self, task: Task, plan: TaskPlan, host: Host, now: Time) -> Resources:
+        moves.set_off(task)
         task.attempt += 1
         task_id = task.name.launch(task.wanted or 0, task.attempt)
         ports = choose_ports(plan, task_id, host)
@@ -242,7 +252,20 @@ class Planner:
         if host is not None and task.name in host.placed:
             host.placed.remove(task.name)
         task.run = None
+        moves.give_up_place(task)
         self._state.changed(task)
+
+    def _judge(self, waiting: Sequence[Task], now: Time) -> None:
+        """Once every host was looked at: which of those that are to move may run nowhere else."""
+        if not self._judge_at or now < self._judge_at:
+            return
+        self._judge_at = 0
+        for task in waiting:
+            plan = self._state.plan_to_place(task)
+            if task.run is not None and plan is not None:
+                hosts = moves.elsewhere(self._state, self._hosts.values(), task)
+                firsts = (refusal(plan, host) for host in hosts)
+                task.tied = all(first is not None and first.kind == "excluded" for first in firsts)
 
     def _let_go(self, host: Host) -> None:
         """The offers of this host are void."""
@@ -311,11 +334,10 @@ class Planner:
         elif not self._look_at:
             self._look_at = now + LOOK_AFTER
         elif now >= self._look_at:
-            self._looking, self._look_at = True, now + LOOK_AGAIN_AFTER
+            self._looking, self._look_at, self._judge_at = True, now + LOOK_AGAIN_AFTER, now + LOOKED_AFTER
             for task in waiting:
                 task.planned = ""  # it does not come off
-        if self._look_at:
-            wakes.append(self._look_at)
+        wakes += [at for at in (self._look_at, self._judge_at) if at]
         demand = _EVERYTHING if self._looking else Demand(tuple(self._wants(waiting)), CHOICE)
         if demand == self._stated:
             return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,6 +12,8 @@ from frameworks.coding.spec import JobSpec, ServiceFile, Settings
 from frameworks.coding.strategy import DEFAULT, Restart, Strategy
 from frameworks.coding.values import parse_constraint, parse_duration
 from offerer import Constraint, ContainerSpec, Mount, PortMapping, Probe, Resources, TaskId, TaskInfo
+
+_NAMES = ("==", "in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,16 @@ class TaskPlan:
         """How many host ports it takes of those the offer has, whichever they are."""
         return sum(1 for port in self.ports if port.host is None)
 
+    def only_on(self, hosts: Collection[str]) -> bool:
+        """Whether what it says of the host's name leaves none but these."""
+        named = [set(each.values) for each in self.constraints if each.attribute == "host" and each.operator in _NAMES]
+        return bool(named) and set.intersection(*named) <= set(hosts)
+
     @property
     def tied_to(self) -> str | None:
         """The only host it may run on, if there is only one."""
         for constraint in self.constraints:
-            if constraint.attribute == "host" and constraint.operator in ("==", "in") and len(constraint.values) == 1:
+            if constraint.attribute == "host" and constraint.operator in _NAMES and len(constraint.values) == 1:
                 return constraint.values[0]
         return None
 

@@ -43,6 +43,8 @@ class Run:
     """Since when it can be used without interruption, as far as this process knows."""
     evicted: bool = False
     """Whether it is to leave its host, whatever it runs."""
+    moving: str = ""
+    """Why another is to take its place on another host as soon as there is one (`moves`); empty where it may stay."""
 
     @property
     def running(self) -> bool:
@@ -111,6 +113,10 @@ class Task:
     """Containers of this task that should not be, and when each was asked to stop; not kept in the store."""
     shortage: str = ""
     """Why it could not be placed the last time that was tried; not kept in the store."""
+    move: str = ""
+    """Why it is on its way from one host to another; empty where it is not, or was not ready before."""
+    tied: bool = False
+    """Whether it should move, and there is no other host that its rules allow; not kept in the store."""
 
     @property
     def key(self) -> str:
@@ -132,6 +138,11 @@ class Task:
         return [self.run, *self.old] if self.run else self.old
 
     @property
+    def leaving(self) -> Run | None:
+        """The container that is to make room on its host for another of this task elsewhere, if there is one."""
+        return next((run for run in self.containers if run.moving), None)
+
+    @property
     def running(self) -> bool:
         """Whether a container of it runs, of whichever revision."""
         return any(run.running for run in self.containers)
@@ -149,7 +160,7 @@ class Task:
     def to_bytes(self) -> bytes:
         """Its entry in the store."""
         record: dict[str, Any] = {"wanted": self.wanted, "attempt": self.attempt, "since": self.since}
-        for name in ("gated", "failures", "not_before", "blocked", "finished", "planned"):
+        for name in ("gated", "failures", "not_before", "blocked", "finished", "planned", "move"):
             if getattr(self, name):
                 record[name] = getattr(self, name)
         if self.run:

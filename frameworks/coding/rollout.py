@@ -59,7 +59,7 @@ def _set_going(state: State, service: str, update: Update, left: list[Task], now
     may_lose = spare(state, job) - doomed
     set_going = False
     waiting = [task for task in left if not under_way(task, update)]
-    for task in sorted(waiting, key=lambda each: (each.ready, natural(each.name))):
+    for task in sorted(waiting, key=lambda each: (each.ready, each.leaving is None, natural(each.name))):
         goal = update.targets[task.name]
         loses = _loses(state, task, goal)
         if slots <= 0:

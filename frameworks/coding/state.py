@@ -36,6 +36,8 @@ class State:
         self.graph = Graph({})
         self.unsettled: dict[TaskName, None] = {}
         """The tasks that are not as wanted, in the order they became so."""
+        self.to_move: dict[TaskName, None] = {}
+        """The tasks that are to leave their host or are on their way to another, in the order they became so."""
         self.problems: dict[str, str] = {}
         """Entries of the store that could not be read, by key."""
         self._highest: dict[str, int] = {}
@@ -49,7 +51,7 @@ class State:
             copy.jobs.setdefault(task.name.of_job, {})[task.name.task] = task
         copy.revisions = {service: dict(revisions) for service, revisions in self.revisions.items()}
         copy.updates, copy.ended_updates = deepcopy(self.updates), deepcopy(self.ended_updates)
-        copy.graph, copy.unsettled = self.graph, dict(self.unsettled)
+        copy.graph, copy.unsettled, copy.to_move = self.graph, dict(self.unsettled), dict(self.to_move)
         copy._highest = dict(self._highest)
         return copy
 
@@ -73,6 +75,11 @@ class State:
             self.unsettled.pop(task.name, None)
         else:
             self.unsettled.setdefault(task.name)
+        if task.move or task.leaving is not None:
+            self.to_move.setdefault(task.name)
+        else:
+            self.to_move.pop(task.name, None)
+            task.tied = False
 
     def want(self, task: Task, revision: int | None, now: Time, *, gated: bool = False) -> None:
         """From now on the task is to run this revision, or with None to be down. What failed before is forgotten.
@@ -146,11 +153,11 @@ class State:
         return found.plan(task.name.job, task.name.task) if found else None
 
     def plan_to_place(self, task: Task) -> TaskPlan | None:
-        """The same for placing it: where a reviewed plan says on which host, only there."""
-        plan = self.plan(task)
-        if plan is None or not task.planned:
-            return plan
-        return replace(plan, constraints=(*plan.constraints, Constraint("host", "==", (task.planned,))))
+        """The same for placing it: where a reviewed plan says on which host, only there; not on a host it leaves."""
+        plan, leaving = self.plan(task), task.leaving
+        only = [Constraint("host", "==", (task.planned,))] if task.planned else []
+        only += [Constraint("host", "!=", (leaving.host,))] if leaving is not None else []
+        return replace(plan, constraints=(*plan.constraints, *only)) if plan is not None and only else plan
 
     def covered(self, targets: Iterable[Target]) -> list[Task]:
         """The tasks that these targets mean, in order."""

@@ -47,6 +47,8 @@ def task_row(state: State, task: Task, now: Time) -> dict[str, Any]:
         "healthy": run.healthy if run else None,
         "ready": task.ready,
         "replaces": [run.id for run in task.old],
+        "leaving": task.leaving.host if task.leaving else None,
+        "tied": task.tied,
         "failures": task.failures,
         "reason": reason(state, task, now),
         "last": asdict(task.last) if task.last else None,
@@ -80,7 +82,7 @@ def service_row(state: State, target: Target, now: Time) -> dict[str, Any]:
     up = [task for task in tasks if task.wanted is not None]
     newest = state.newest(target.service)
     unsettled = [task for task in tasks if not task.settled]
-    reasons = Counter(reason(state, task, now) for task in unsettled)
+    reasons = Counter(reason(state, task, now) for task in tasks if not task.settled or task.leaving)
     return {
         "service": str(target),
         "newest_revision": newest.number if newest else None,

@@ -26,6 +26,7 @@ Commands (`[…]` may be left out, TARGET is SERVICE[/JOB[/TASK]])::
 
     hosts H … [RESOURCES] [k=v …]        these join; those there already have these resources and attributes from now on
     H is lost | is back | is removed     does not answer; answers again; is given up by an operator
+    H is draining | is cordoned | is active
     push                                 the file in the lines below, indented
     push OLD => NEW                      the last file with this text in place of that, everywhere
     up | update | down TARGET …
@@ -54,6 +55,7 @@ from frameworks.coding.explain import why
 from frameworks.coding.names import parse_task_name
 from frameworks.coding.reviews import Plan
 from offerer import SECOND, OffererError, Resources, TaskInfo, TaskState
+from offerer.types import Availability
 from tests.coding_cluster import SimCluster, SimHost
 
 _SEPARATOR = "----"
@@ -148,6 +150,8 @@ class Story:
                 self.cluster.change_attributes(name, attributes)
 
     def then_is(self, host: str, words: list[str]) -> None:
+        if words[0] in {each.value for each in Availability}:
+            return self.cluster.set_availability(host, Availability(words[0]))
         what = {"lost": self.cluster.lose, "back": self.cluster.find_again, "removed": self.cluster.remove}
         what[words[0]](host)
 

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from frameworks.coding.names import parse_task_id
 from offerer import Conflict, Resources, TaskState
+from offerer.types import Availability
 from tests.coding_cluster import SimCluster, SimHost
 
 HOSTS = ("a", "b", "c")
@@ -125,6 +126,10 @@ class Storm(RuleBasedStateMachine):
         else:
             self.cluster.find_again(host)
 
+    @rule(host=st.sampled_from(HOSTS), availability=st.sampled_from(Availability))
+    def set_availability(self, host: str, availability: Availability) -> None:
+        self.cluster.set_availability(host, availability)
+
     @rule()
     def restart_framework(self) -> None:
         self.cluster.restart_framework()
@@ -165,6 +170,9 @@ class Storm(RuleBasedStateMachine):
         for name in HOSTS:
             if not c.hosts[name].reachable:  # type: ignore[index]
                 c.find_again(name)
+        drained = [name for name in HOSTS if c.hosts[name].availability is Availability.DRAINING]  # type: ignore[index]
+        for name in HOSTS:
+            c.set_availability(name, Availability.ACTIVE)
         for task_id in c.probed():
             c.probe(task_id, True)
         c.up("core", "shop")
@@ -175,6 +183,12 @@ class Storm(RuleBasedStateMachine):
         assert waiting == {} and set(rows) == wanted
         assert all(row["revision"] == row["wanted_revision"] for row in rows.values())
         assert len(c.running()) == len(wanted)
+        for name in drained[:1]:
+            c.set_availability(name, Availability.DRAINING)
+        c.advance(2000)
+        assert len(c.running()) == len(wanted)
+        left = {task for task, host in c.running().items() if host in drained[:1]}
+        assert all(task.startswith("core.db.one.") for task in left), f"{drained[0]} is not emptied of {left}"
         made = c.decisions_made
         c.advance(3600)
         assert c.decisions_made == made, "it goes on deciding though nothing is to be done"

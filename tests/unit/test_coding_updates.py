@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from frameworks.coding.pushes import prepare_push
 from frameworks.coding.state import State
 from offerer import Conflict, InvalidInput, NotFound, Resources, TaskInfo, TaskState
+from offerer.types import Availability
 from tests.coding_cluster import SimCluster, SimHost
 
 START_FIRST = "order: start-first, healthy_for: 5s"
@@ -387,18 +388,20 @@ STRATEGIES = st.builds(
     st.integers(0, 5),
     st.sampled_from(["pause", "rollback", "continue"]),
 )
+MISHAPS = ["end", "sick", "well", "lose", "crash", "drain", "drain"]
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     STRATEGIES,
-    st.lists(st.tuples(st.integers(1, 25), st.sampled_from(["end", "sick", "well", "lose", "crash"])), max_size=12),
+    st.lists(st.tuples(st.integers(1, 25), st.sampled_from(MISHAPS)), max_size=12),
     st.integers(0, 3),
 )
 def test_an_update_never_stops_what_min_healthy_keeps(
     strategy: str, failures: list[tuple[int, str]], broken: int
 ) -> None:
-    """Whatever fails meanwhile. `SimCluster` checks every kill; and when all is well again, the update ends."""
+    """Whatever fails meanwhile, whatever host is drained. `SimCluster` checks every kill; and when all is well again,
+    the update ends, and a host that is still being drained is empty."""
     c = started(strategy, "health: {http: /},", replicas=5)
     c.push(web(2, strategy, "health: {http: /},", replicas=5))
 
@@ -415,6 +418,9 @@ def test_an_update_never_stops_what_min_healthy_keeps(
     for name in "abc":
         if not c.hosts[name].reachable:  # type: ignore[index]
             c.find_again(name)
+    drained = [host.name for host in c.hosts.values() if host.availability is Availability.DRAINING]
+    for name in drained[1:]:
+        c.set_availability(name, Availability.ACTIVE)
     c.probe_says = lambda _: True
     for task in list(c.running()):
         c.said[task] = True  # type: ignore[index]
@@ -424,6 +430,7 @@ def test_an_update_never_stops_what_min_healthy_keeps(
         c.resume("one")
     c.advance(1000)
     assert c.rollout("one")["outcome"] and len(c.running()) == 5
+    assert not drained or drained[0] not in c.running().values()
 
 
 def _fail(c: SimCluster, what: str, pick: int) -> None:
@@ -436,6 +443,10 @@ def _fail(c: SimCluster, what: str, pick: int) -> None:
             c.find_again(name)
     elif what == "crash":
         c.restart_framework()
+    elif what == "drain":
+        name = "abc"[pick % 3]
+        drained = c.hosts[name].availability is Availability.DRAINING  # type: ignore[index]
+        c.set_availability(name, Availability.ACTIVE if drained else Availability.DRAINING)
     elif live:
         name = "/".join(live[pick % len(live)].split(".")[:3])
         host, _ = c._find(name)

@@ -1,0 +1,120 @@
+"""Tasks that leave their host, because it is being drained: which may go now, and which have arrived.
+
+Pure. A task moves when a place for it is in hand, not before: its successor starts there, and the container that is to
+go stays until the successor can be relied on, whatever the order of the job's updates. So a move takes nothing from
+`min_healthy`; how many tasks of a job move at once is what `parallel` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from frameworks.coding.names import JobName
+from frameworks.coding.obstacles import steady_at
+from frameworks.coding.placement import Host
+from frameworks.coding.records import Run, Task
+from frameworks.coding.state import State
+from offerer import TaskState, Time
+
+DRAIN: Final = "drain"
+"""What `Run.moving` says of a container on a host that is being drained."""
+
+
+def note_draining(run: Run, draining: bool) -> None:
+    """The cluster says whether the host of this container is to be emptied."""
+    if draining:
+        run.moving = DRAIN
+    elif run.moving == DRAIN:
+        run.moving = ""
+
+
+def advance_moves(state: State, now: Time) -> list[Time]:
+    """Note what has arrived, and take back what need not move any more. Returns when to look again."""
+    wakes = []
+    for name in list(state.to_move):
+        task = state.tasks[name]
+        if not task.move:
+            continue
+        left = next((run for run in task.old if run.evicted), None)
+        if left is not None and not left.moving:
+            _stay(state, task, left)
+        elif task.wanted is None or not task.old and (at := steady_at(state, task)) is not None and at <= now:
+            task.move = ""
+            state.changed(task)
+        elif at := steady_at(state, task):
+            wakes.append(at)
+    return [at for at in wakes if at > now]
+
+
+def _stay(state: State, task: Task, run: Run) -> None:
+    """This container may stay after all: its successor goes, unless that is relied on already."""
+    successor = task.run
+    if run.kill_sent or not state.same(task, run.revision, task.wanted) or successor and not successor.launched:
+        return
+    task.old.remove(run)
+    task.old += [successor] if successor else []
+    task.run, task.move, run.evicted = run, "", False
+    run.revision = task.wanted or run.revision
+    state.changed(task)
+
+
+def set_off(task: Task) -> None:
+    """A place was found: the container that is to leave makes way once its successor can be relied on."""
+    run = task.run
+    if run is not None:
+        task.move = run.moving if run.ready else ""
+        task.old.append(run)
+        task.run, run.evicted = None, True
+
+
+def give_up_place(task: Task) -> None:
+    """The place is gone before anything was launched there: what was to leave stays for now."""
+    run = task.old[-1] if task.old else None
+    if run is not None and run.evicted and run.moving and not run.kill_sent:
+        task.old.remove(run)
+        task.run, task.move, run.evicted = run, "", False
+
+
+def movers(state: State) -> list[Task]:
+    """The tasks that go as soon as there is a place for each, jobs with nothing under way only as `slots` says."""
+    if not state.to_move:
+        return []
+    drained = draining_hosts(state)
+    found = []
+    for name in state.to_move:
+        task = state.tasks[name]
+        if not is_to_go(state, task):
+            continue
+        plan = state.plan(task)
+        if plan is None or plan.only_on(drained):
+            task.tied = plan is not None
+        elif slots(state, name.of_job) > 0:
+            found.append(task)
+    return found
+
+
+def is_to_go(state: State, task: Task) -> bool:
+    """Whether it is to move and has not begun to; an update that replaces it moves it too."""
+    run = task.run
+    if run is None or not run.moving or run.evicted or run.kill_sent or task.old:
+        return False
+    return run.launched and run.state is not TaskState.UNREACHABLE and state.same(task, run.revision, task.wanted)
+
+
+def slots(state: State, job: JobName) -> int:
+    """How many more tasks of a job may set off."""
+    strategy = state.strategy(job)
+    return strategy.at_once - sum(bool(task.move) for task in state.jobs[job].values())
+
+
+def draining_hosts(state: State) -> set[str]:
+    """The names of the hosts being drained that tasks of ours are on."""
+    runs = (run for name in state.to_move for run in state.tasks[name].containers)
+    return {run.host for run in runs if run.moving == DRAIN}
+
+
+def elsewhere(state: State, hosts: Iterable[Host], task: Task) -> list[Host]:
+    """The hosts that a task may be placed on at all: not those being drained, where it is to leave one."""
+    drained = draining_hosts(state) if task.leaving is not None else ()
+    return [host for host in hosts if host.name not in drained]
