@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from frameworks.coding.names import did_you_mean
+from frameworks.coding.plans import plan_service
+from frameworks.coding.possible import why_impossible
 from frameworks.coding.settings import PortSpec, ProbeSpec, ResourceSpec
 from frameworks.coding.source import Path, Problem, Source, parse
 from frameworks.coding.spec import JobSpec, RestartSpec, ServiceFile, TaskSpec, UpdateSpec
@@ -65,6 +67,12 @@ def check_file(file: str, text: str) -> CheckedFile:
     """The service of this file. Raises `InvalidInput` with one line per problem: ``core.yaml:14: jobs.web…: …``."""
     source = parse(text)
     service, problems = check_source(source, ServiceFile, _string_maps(source.data), _FORMAT)
+    if service is not None and not problems:
+        for name, job in plan_service(service).items():
+            why = why_impossible(job)
+            if why:
+                path = ("jobs", name, "constraints")
+                problems.append(Problem(source.line_of(path), path, why))
     if problems or service is None:
         raise InvalidInput("\n".join(problem.text(file) for problem in problems))
     return CheckedFile(file, text, service, source)

@@ -6,12 +6,13 @@ Pure, and from the code that decides: `placement.refusals` is what placing asks 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from frameworks.coding.company import Company
 from frameworks.coding.moves import elsewhere, is_to_go
 from frameworks.coding.obstacles import obstacle, reason
-from frameworks.coding.placement import Host, Refusal, refusals
+from frameworks.coding.placement import Host, Limit, Refusal, refusals
 from frameworks.coding.plans import TaskPlan
 from frameworks.coding.records import Run, Task
 from frameworks.coding.state import State
@@ -20,9 +21,9 @@ from offerer import Resources, Time
 _Seen = tuple[Host, tuple[Refusal, ...]]
 
 
-def shortage(plan: TaskPlan, hosts: Iterable[Host]) -> str:
+def shortage(plan: TaskPlan, hosts: Iterable[Host], limits: Sequence[Limit] = ()) -> str:
     """Why none of these hosts takes a task of this plan, for whoever waits for it."""
-    found = [(host, tuple(refusals(plan, host))) for host in hosts]
+    found = [(host, tuple(refusals(plan, host, limits))) for host in hosts]
     if plan.tied_to is not None:
         why = next((why for host, why in found if host.name == plan.tied_to), ())
         lacks = _of_one(why).replace("excluded by", "is excluded by")
@@ -32,17 +33,18 @@ def shortage(plan: TaskPlan, hosts: Iterable[Host]) -> str:
     counts = Counter(why[0].text for _, why in found)
     listed = [f"{n} {_of_a_host(text) if n == 1 else text}" for text, n in counts.most_common()]
     host, why = min(found, key=lambda each: _distance(plan, each))
-    nearest = "" if why[0].kind == "excluded" else f"; nearest: {host.name} {_of_one(why)}"
+    nearest = "" if why[0].kind in ("excluded", "absent") else f"; nearest: {host.name} {_of_one(why)}"
     return "no host fits: " + ", ".join(listed) + nearest
 
 
-def why(state: State, hosts: Iterable[Host], task: Task, now: Time) -> dict[str, Any]:
+def why(state: State, hosts: Collection[Host], task: Task, now: Time) -> dict[str, Any]:
     """All that is known of why a task is not as wanted."""
     answer: dict[str, Any] = {"task": str(task.name), "reason": reason(state, task, now)}
     plan = state.plan_to_place(task)
     if plan is None or not waits_for_place(state, task, now):
         return answer
-    found = [(host, tuple(refusals(plan, host))) for host in elsewhere(state, hosts, task)]
+    limits = Company(state, hosts).limits(task, plan)
+    found = [(host, tuple(refusals(plan, host, limits))) for host in elsewhere(state, hosts, task)]
     counts = Counter(each.text for _, all_ in found for each in all_)
     fitting = [host.name for host, all_ in found if not all_]
     answer |= {
@@ -113,7 +115,7 @@ def _amount(lacking: Refusal) -> str:
 
 def _of_a_host(text: str) -> str:
     """The same as it is said of one host."""
-    for several, one in (("lack ", "lacks "), ("have ", "has ")):
+    for several, one in (("lack ", "lacks "), ("have ", "has "), ("are ", "is ")):
         if text.startswith(several):
             return one + text.removeprefix(several)
     return text

@@ -76,11 +76,12 @@ class Graph:
 
 
 class Fault(NamedTuple):
-    """What is wrong with a job's dependencies: with the i-th of them."""
+    """What is wrong with what a job says of other jobs: with the i-th entry of the field, or with all of it."""
 
     job: JobName
-    i: int
+    i: int | None
     message: str
+    field: str = "depends_on"
 
 
 def check_dependencies(

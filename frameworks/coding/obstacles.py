@@ -100,13 +100,13 @@ def _needed(state: State, task: Task) -> bool:
 
 
 def reason(state: State, task: Task, now: Time) -> str:
-    """Why a task is not as wanted; empty where it is."""
+    """Why a task is not as wanted; of one that is, what is odd about it, or nothing."""
     run = task.run
     if run is not None and run.moving and not run.evicted and task.wanted == run.revision and not task.old:
         if run.state is not TaskState.UNREACHABLE:
             return _is_to_leave(task, run)
     if task.settled:
-        return f"finished: {ended_text(task)}" if task.run is None and task.wanted is not None else ""
+        return f"finished: {ended_text(task)}" if task.run is None and task.wanted is not None else _odd(state, task)
     if run is None:
         if task.wanted is None or task.wanted == task.finished:
             return "stops"
@@ -135,6 +135,17 @@ def _is_to_leave(task: Task, run: Run) -> str:
     if task.tied:
         return f"{why}; it may run nowhere else: stop it with offerer drain {run.host} --force"
     return f"{why}; {task.shortage or f'it moves after others of {task.name.of_job}'}"
+
+
+def _odd(state: State, task: Task) -> str:
+    """Whether it runs where it would not be started now, since the host has other attributes than it had."""
+    plan, run = state.plan(task), task.run
+    if plan is None or run is None:
+        return ""
+    for condition in plan.constraints:
+        if run.attributes and not condition.matches(run.host, run.attributes):
+            return f"stays, though {condition} excludes {run.host} now; started again, it goes elsewhere"
+    return ""
 
 
 def _beside(task: Task, why: str) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import bisect
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final, NamedTuple
 
 from frameworks.coding.names import TaskName
 from frameworks.coding.plans import TaskPlan
-from offerer import HostId, Offer, OfferId, PortMapping, Resources, TaskId
+from offerer import Constraint, HostId, Offer, OfferId, PortMapping, Resources, TaskId, Time
 
 _PORT_CHOICE: Final = 1000
 """Free host ports are taken among this many at the high end of those offered."""
@@ -35,16 +36,25 @@ class Host:
     """The most that was ever seen free at once: as near as a framework comes to the host's total."""
     offers: list[OfferId] = field(default_factory=list)
     """Those held now, all of this host."""
+    seen: Time = 0
+    """When it was last offered."""
+    absent: bool = False
+    """Whether offers of every host were asked for since, and none of this one came: it is lost, or others have it."""
     placed: list[TaskName] = field(default_factory=list)
     """The tasks that have a place on these offers and are not launched yet."""
 
-    def add(self, offer: Offer) -> None:
+    def add(self, offer: Offer, now: Time) -> None:
         """Another offer of this host."""
+        self.seen, self.absent = now, False
         self.free = self.free + offer.resources if self.offers else offer.resources
         self.offers.append(offer.id)
         self.name, self.attributes, self.address = offer.host, dict(offer.attributes), offer.address
         free, most = self.free, self.most
         self.most = Resources(max(free.cpus, most.cpus), max(free.memory, most.memory))
+
+    def value(self, attribute: str) -> str | None:
+        """Of an attribute; ``host`` is the name."""
+        return self.name if attribute == "host" else self.attributes.get(attribute)
 
     def left(self, used: Resources) -> int:
         """The smallest share of any resource that is left, in millionths; `used` is what our own tasks hold here."""
@@ -59,6 +69,32 @@ class Host:
         return share
 
 
+class Limit(NamedTuple):
+    """What one rule leaves of the hosts as things stand: those with these values of an attribute, or without those."""
+
+    why: str
+    """The rule, and what makes it exclude what it does: ``zone unique (a and b have one)``."""
+    attribute: str
+    only: frozenset[str] | None
+    but: frozenset[str]
+
+    def admits(self, host: Host) -> bool:
+        """Whether a host is left. One that lacks the attribute is not."""
+        value = host.value(self.attribute)
+        return value is not None and value not in self.but and (self.only is None or value in self.only)
+
+    def constraints(self) -> list[Constraint]:
+        """The same as conditions that the master understands."""
+        found = []
+        if self.only is not None:
+            found.append(Constraint(self.attribute, "in", tuple(sorted(self.only))))
+        elif self.attribute != "host":
+            found.append(Constraint(self.attribute, "=~", (".+",)))
+        if self.but:
+            found.append(Constraint(self.attribute, "not in", tuple(sorted(self.but))))
+        return found
+
+
 class Level:
     """The hosts with offers in hand, the one with most left first; kept in order while tasks are placed."""
 
@@ -66,15 +102,24 @@ class Level:
         self._used = used
         self._order = sorted((-host.left(used.get(host.id, _NOTHING)), host.id, host) for host in hosts)
 
-    def choose(self, plan: TaskPlan, siblings: Counter[HostId]) -> Host | None:
-        """The host with the fewest siblings, then with most left, that can take a task of this plan."""
+    def choose(
+        self,
+        plan: TaskPlan,
+        siblings: Counter[HostId],
+        limits: Sequence[Limit] = (),
+        wishes: Sequence[Callable[[Host], int]] = (),
+    ) -> Host | None:
+        """The host that can take a task of this plan and comes nearest to what is wished, the first wish first.
+
+        Beyond that the one with the fewest siblings, then with most left; or to pack, the one with least left.
+        """
         best: Host | None = None
-        fewest = 1 << 62
-        for _, host_id, host in self._order:
-            beside = siblings[host_id]
-            if beside < fewest and refusal(plan, host) is None:
-                best, fewest = host, beside
-                if not beside:
+        least: tuple[int, ...] = ()
+        for _, host_id, host in reversed(self._order) if plan.pack else self._order:
+            cost = (*(wish(host) for wish in wishes), 0 if plan.pack else siblings[host_id])
+            if (best is None or cost < least) and refusal(plan, host, limits) is None:
+                best, least = host, cost
+                if not any(cost):
                     break
         return best
 
@@ -95,7 +140,7 @@ class Refusal(NamedTuple):
     """One thing for which a host cannot take a task."""
 
     kind: str
-    """``excluded``, ``lack``, ``port`` (a fixed one is taken) or ``ports`` (none is free)."""
+    """``excluded``, ``lack``, ``port`` (a fixed one is taken), ``ports`` (none is free) or ``absent``."""
     what: str
     """The condition, the resource, or the port."""
     short: int = 0
@@ -109,19 +154,36 @@ class Refusal(NamedTuple):
             "lack": f"lack {self.what}",
             "port": f"have port {self.what} taken",
             "ports": "have no free port",
+            "absent": "are not offered",
         }[self.kind]
 
 
-def refusal(plan: TaskPlan, host: Host) -> Refusal | None:
+def refusal(plan: TaskPlan, host: Host, limits: Sequence[Limit] = ()) -> Refusal | None:
     """Why this host cannot take a task of this plan, the first reason; None if it can."""
-    return next(refusals(plan, host), None)
+    return next(refusals(plan, host, limits), None)
 
 
-def refusals(plan: TaskPlan, host: Host) -> Iterator[Refusal]:
+def refusals(plan: TaskPlan, host: Host, limits: Sequence[Limit] = ()) -> Iterator[Refusal]:
     """Everything for which this host cannot take a task of this plan; conditions first."""
+    fits = True
+    for each in chain(_excluded(plan, host, limits), _lacking(plan, host)):
+        fits = False
+        yield each
+    if fits and host.absent:
+        yield Refusal("absent", "")
+
+
+def _excluded(plan: TaskPlan, host: Host, limits: Sequence[Limit]) -> Iterator[Refusal]:
     for constraint in plan.constraints:
         if not constraint.matches(host.name, host.attributes):
             yield Refusal("excluded", str(constraint))
+    for limit in limits:
+        if not limit.admits(host):
+            lacks = host.value(limit.attribute) is None
+            yield Refusal("excluded", f"having no {limit.attribute}" if lacks else limit.why)
+
+
+def _lacking(plan: TaskPlan, host: Host) -> Iterator[Refusal]:
     free, need = host.free, plan.resources
     for name, amount in need.scalars():
         have = getattr(free, name) if name in ("cpus", "memory", "disk", "gpus") else free.count(name)

@@ -7,12 +7,13 @@ the store before its launch or kill is decided: until then the offers for it are
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from frameworks.coding import moves
+from frameworks.coding.company import Company
 from frameworks.coding.explain import shortage
-from frameworks.coding.names import JobName, TaskName
+from frameworks.coding.names import TaskName
 from frameworks.coding.observe import observe
 from frameworks.coding.obstacles import obstacle, steady_at, to_stop
 from frameworks.coding.placement import Host, Level, choose_ports, refusal
@@ -32,6 +33,7 @@ from offerer import (
     Launch,
     Offer,
     OfferId,
+    Reason,
     Resources,
     Revive,
     TaskState,
@@ -65,6 +67,7 @@ class Planner:
         self._looking = True
         self._look_at: Time = 0
         self._judge_at: Time = 0
+        self._looked_at: Time = 0
         self._refused_until: Time = 0
 
     @property
@@ -116,15 +119,29 @@ class Planner:
         """Offers came."""
         self._looking = False
         self._seen.update(offer.host_id for offer in offers)
+        changed = []
         for offer in offers:
             host = self._hosts.get(offer.host_id)
             if host is None:
                 nothing = Resources()
                 host = Host(offer.host_id, offer.host, {}, offer.address, nothing, nothing)
                 self._hosts[offer.host_id] = host
-            host.add(offer)
+            if host.attributes != offer.attributes:
+                changed.append(host)
+            host.add(offer, now)
             self._host_of[offer.id] = host
+        if changed:
+            self._note_attributes({host.id: host.attributes for host in changed})
         return self.plan(now, choosing=True)
+
+    def _note_attributes(self, changed: Mapping[HostId, dict[str, str]]) -> None:
+        """Remember what these hosts are now like with what runs there, which may be long after they are full."""
+        for task in self._state.tasks.values():
+            for run in task.containers:
+                attributes = changed.get(run.host_id)
+                if attributes is not None and attributes != run.attributes:
+                    run.attributes = attributes
+                    self._state.changed(task)
 
     def rescinded(self, now: Time, offers: Sequence[OfferId]) -> list[Decision]:
         """Offers are void. What was placed on them and not yet launched needs another place."""
@@ -143,6 +160,8 @@ class Planner:
         """Tasks changed."""
         for status in statuses:
             observe(self._state, status, now)
+            if status.reason is Reason.HOST_REMOVED and (host := self._hosts.pop(status.host_id, None)):
+                self._let_go(host)
         return self.plan(now)
 
     def ticked(self, now: Time) -> list[Decision]:
@@ -208,30 +227,31 @@ class Planner:
 
     def _place(self, waiting: list[Task], now: Time) -> list[Task]:
         """Give tasks places on the offers in hand, the hardest to place first. Returns those that found none."""
-        level = Level(self._in_hand(), self._used())
-        siblings: dict[JobName, Counter[HostId]] = {}
+        hosts = self._in_hand()
+        company = Company(self._state, self._hosts.values())
+        level = Level(hosts, company.used())
         hopeless: dict[tuple[object, ...], str] = {}  # what did not fit once does not fit later in this turn
         left = []
         plans = [(task, plan) for task in waiting if (plan := self._state.plan_to_place(task))]
         for task, plan in sorted(plans, key=_hardest_first):
             if task.run is not None and moves.slots(self._state, task.name.of_job) <= 0:
                 continue
-            kind = (plan.resources, plan.constraints, plan.free_ports)
+            limits = company.limits(task, plan, hosts)
+            kind = (plan.resources, plan.constraints, plan.free_ports, limits)
             if kind in hopeless:
                 task.shortage = hopeless[kind]
                 left.append(task)
                 continue
-            beside = siblings.get(task.name.of_job)
-            if beside is None:
-                beside = siblings[task.name.of_job] = self._places(task.name.of_job)
-            host = level.choose(plan, beside)
+            wishes = company.wishes(task, plan, hosts)
+            host = level.choose(plan, company.places(task.name.of_job), limits, wishes)
             if host is None:
                 seen = moves.elsewhere(self._state, self._hosts.values(), task)
-                task.shortage = hopeless[kind] = shortage(plan, seen)
+                task.shortage = hopeless[kind] = shortage(plan, seen, limits)
                 left.append(task)
                 continue
             level.take(host, task.name, self._give_place(task, plan, host, now))
-            beside[host.id] += 1
+            if task.run is not None:
+                company.take(task, task.run, plan)
         return left
 
     def _give_place(self, task: Task, plan: TaskPlan, host: Host, now: Time) -> Resources:
@@ -240,7 +260,7 @@ class Planner:
         task_id = task.name.launch(task.wanted or 0, task.attempt)
         ports = choose_ports(plan, task_id, host)
         task.run = Run(task_id, task.wanted or 0, host.id, host.name, host.address, ports, now, since=now)
-        task.run.probed = plan.probed
+        task.run.probed, task.run.attributes = plan.probed, dict(host.attributes)
         task.gated, task.shortage, task.planned = False, "", ""
         self._state.changed(task)
         return plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
@@ -260,11 +280,12 @@ class Planner:
         if not self._judge_at or now < self._judge_at:
             return
         self._judge_at = 0
+        company = Company(self._state, self._hosts.values())
         for task in waiting:
             plan = self._state.plan_to_place(task)
             if task.run is not None and plan is not None:
-                hosts = moves.elsewhere(self._state, self._hosts.values(), task)
-                firsts = (refusal(plan, host) for host in hosts)
+                hosts, limits = moves.elsewhere(self._state, self._hosts.values(), task), company.limits(task, plan)
+                firsts = (refusal(plan, host, limits) for host in hosts)
                 task.tied = all(first is not None and first.kind == "excluded" for first in firsts)
 
     def _let_go(self, host: Host) -> None:
@@ -281,24 +302,6 @@ class Planner:
         for offer in host.offers:
             self._host_of.pop(offer, None)
         host.offers, host.placed = [], []
-
-    def _used(self) -> dict[HostId, Resources]:
-        """What our containers hold on each host with offers in hand."""
-        held = {host.id for host in self._in_hand()}
-        used: dict[HostId, list[Resources]] = {}
-        for task in self._state.tasks.values():
-            for run in task.containers:
-                if run.host_id in held:
-                    plan = self._state.plan(task, run.revision)
-                    used.setdefault(run.host_id, []).append(plan.resources if plan else Resources())
-        return {
-            host: Resources(sum(each.cpus for each in all_), sum(each.memory for each in all_))
-            for host, all_ in used.items()
-        }
-
-    def _places(self, job: JobName) -> Counter[HostId]:
-        """How many containers of a job are on each host."""
-        return Counter(run.host_id for task in self._state.jobs[job].values() for run in task.containers)
 
     # -- answering --
 
@@ -330,11 +333,14 @@ class Planner:
     def _state_demand(self, waiting: Sequence[Task], now: Time, wakes: list[Time]) -> list[Decision]:
         """State what waits for a place, where that has changed."""
         if not waiting:
-            self._look_at = 0
+            self._look_at = self._looked_at = 0
         elif not self._look_at:
             self._look_at = now + LOOK_AFTER
         elif now >= self._look_at:
-            self._looking, self._look_at, self._judge_at = True, now + LOOK_AGAIN_AFTER, now + LOOKED_AFTER
+            for host in self._hosts.values():
+                host.absent = not host.offers and host.seen < self._looked_at
+            self._looking, self._looked_at = True, now
+            self._look_at, self._judge_at = now + LOOK_AGAIN_AFTER, now + LOOKED_AFTER
             for task in waiting:
                 task.planned = ""  # it does not come off
         wakes += [at for at in (self._look_at, self._judge_at) if at]
@@ -345,21 +351,30 @@ class Planner:
         self._stated = demand
         return [Revive(), demand] if more and now < self._refused_until else [demand]
 
-    def _wants(self, waiting: Iterable[Task]) -> list[Want]:
-        counts: Counter[tuple[Resources, tuple[Constraint, ...]]] = Counter()
+    def _wants(self, waiting: Collection[Task]) -> list[Want]:
+        """What waits, with its rules as the conditions they come to now; what no host can be for is left out."""
+        counts: Counter[tuple[Resources, tuple[Constraint, ...], bool]] = Counter()
+        company = Company(self._state, self._hosts.values()) if waiting else None
         for task in waiting:
             plan = self._state.plan_to_place(task)
-            if plan is not None:
-                counts[plan.resources, plan.constraints] += 1
+            if plan is None or company is None:
+                continue
+            limits = company.limits(task, plan)
+            if all(limit.only is None or limit.only for limit in limits):
+                now = tuple(condition for limit in limits for condition in limit.constraints())
+                once = plan.resources.ports or any(each.attribute == "host" and each.most == 1 for each in plan.rules)
+                counts[plan.resources, plan.constraints + now, bool(once)] += 1
         return [
-            Want(resources, count, constraints, per_host=1 if resources.ports else 0)
-            for (resources, constraints), count in counts.items()
+            Want(resources, count, constraints, per_host=int(once))
+            for (resources, constraints, once), count in counts.items()
         ]
 
 
-def _hardest_first(entry: tuple[Task, TaskPlan]) -> tuple[bool, int, int, TaskName]:
+def _hardest_first(entry: tuple[Task, TaskPlan]) -> tuple[bool, bool, int, int, TaskName]:
     task, plan = entry
-    return (not plan.constraints and not plan.resources.ports, -plan.resources.memory, -plan.resources.cpus, task.name)
+    follows = any(rule.kind == "with" for rule in plan.rules)
+    anywhere = not plan.constraints and not plan.rules and not plan.resources.ports
+    return (follows, anywhere, -plan.resources.memory, -plan.resources.cpus, task.name)
 
 
 def _more(before: Demand, after: Demand) -> bool:

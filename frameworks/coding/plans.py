@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from frameworks.coding.names import JobName, TaskName
+from frameworks.coding.rules import Rule, parse_condition
 from frameworks.coding.settings import PortSpec, ProbeSpec, ResourceSpec
-from frameworks.coding.spec import JobSpec, ServiceFile, Settings
+from frameworks.coding.spec import JobSpec, ServiceFile, Settings, TaskSpec
 from frameworks.coding.strategy import DEFAULT, Restart, Strategy
-from frameworks.coding.values import parse_constraint, parse_duration
+from frameworks.coding.values import parse_duration
 from offerer import Constraint, ContainerSpec, Mount, PortMapping, Probe, Resources, TaskId, TaskInfo
 
 _NAMES = ("==", "in")
@@ -27,6 +28,16 @@ class TaskPlan:
     container: ContainerSpec
     readiness: ProbeSpec | None = None
     liveness: ProbeSpec | None = None
+    rules: tuple[Rule, ...] = ()
+    """Where it may run beside other tasks."""
+    prefer: tuple[Constraint | Rule, ...] = field(default=(), compare=False)
+    """What hosts are chosen by, the most important first. It makes no difference to what runs already."""
+    pack: bool = field(default=False, compare=False)
+    """Whether the fullest host that has room is best, not the emptiest."""
+
+    def allows(self, host: str, attributes: Mapping[str, str]) -> bool:
+        """Whether its conditions allow a host, whatever else is there."""
+        return all(each.matches(host, attributes) for each in self.constraints)
 
     @property
     def probed(self) -> bool:
@@ -78,26 +89,41 @@ def _plan_job(service: str, name: str, job: JobSpec) -> JobPlan:
     if job.tasks is not None:
         own = job.tasks
     else:
-        own = dict.fromkeys([str(number) for number in range(1, (job.replicas or 1) + 1)], Settings())
+        own = dict.fromkeys([str(number) for number in range(1, (job.replicas or 1) + 1)], TaskSpec())
     depends_on = job.depends_on if isinstance(job.depends_on, dict) else dict.fromkeys(job.depends_on, "healthy")
     conditions = {
         JobName(*each.split("/")) if "/" in each else JobName(service, each): str(condition)
         for each, condition in depends_on.items()
     }
     shared: dict[int, TaskPlan] = {}  # replicas have one plan between them
-    tasks = {task: shared.setdefault(id(settings), plan_task(job, settings)) for task, settings in own.items()}
+    pack = job.place == "pack"
+    for settings in own.values():
+        if id(settings) not in shared:
+            shared[id(settings)] = _in_service(service, replace(plan_task(job, settings), pack=pack))
+    tasks = {task: shared[id(settings)] for task, settings in own.items()}
     strategy = job.update.strategy if job.update else DEFAULT
     restart = job.restart.policy if job.restart else Restart()
     return JobPlan(JobName(service, name), conditions, tasks, strategy, restart)
 
 
+def _in_service(service: str, plan: TaskPlan) -> TaskPlan:
+    """The same, with jobs named in full that the file names without its own service."""
+
+    def full(rule: Rule) -> Rule:
+        return rule._replace(job=JobName(service, rule.job.job)) if rule.job and not rule.job.service else rule
+
+    prefer = tuple(full(each) if isinstance(each, Rule) else each for each in plan.prefer)
+    return replace(plan, rules=tuple(map(full, plan.rules)), prefer=prefer)
+
+
 def plan_task(job: Settings, own: Settings) -> TaskPlan:
     """One task, from the settings of its job and what it has of its own."""
-    given = {field: getattr(job, field) for field in Settings.model_fields if getattr(job, field) is not None}
-    for field in Settings.model_fields:
-        value = getattr(own, field)
+    fields = type(own).model_fields
+    given = {name: getattr(job, name) for name in fields if getattr(job, name) is not None}
+    for name in fields:
+        value = getattr(own, name)
         if value is not None:
-            given[field] = {**given.get(field, {}), **value} if field in ("env", "labels") else value
+            given[name] = {**given.get(name, {}), **value} if name in ("env", "labels") else value
     if own.resources is not None and job.resources is not None:
         given["resources"] = job.resources.model_copy(update=own.resources.model_dump(exclude_unset=True))
     if own.host is not None or own.hosts is not None:  # its own place stands in for the job's, however that is written
@@ -106,7 +132,11 @@ def plan_task(job: Settings, own: Settings) -> TaskPlan:
     resources = _resources(given.get("resources") or ResourceSpec(), ports)
     both = given.get("health")
     readiness, liveness = given.get("readiness") or both, given.get("liveness") or both
-    return TaskPlan(resources, ports, _constraints(given), _container(given), readiness, liveness)
+    conditions = [parse_condition(each) for each in given.get("constraints", ())]
+    constraints = (*_hosts(given), *(each for each in conditions if isinstance(each, Constraint)))
+    rules = tuple(each for each in conditions if isinstance(each, Rule))
+    prefer = tuple(parse_condition(each) for each in given.get("prefer", ()))
+    return TaskPlan(resources, ports, constraints, _container(given), readiness, liveness, rules, prefer)
 
 
 def _resources(spec: ResourceSpec, ports: Sequence[PortSpec]) -> Resources:
@@ -116,16 +146,11 @@ def _resources(spec: ResourceSpec, ports: Sequence[PortSpec]) -> Resources:
     )
 
 
-def _constraints(given: Mapping[str, object]) -> tuple[Constraint, ...]:
-    found = []
-    host, hosts, conditions = given.get("host"), given.get("hosts"), given.get("constraints")
+def _hosts(given: Mapping[str, object]) -> list[Constraint]:
+    host, hosts = given.get("host"), given.get("hosts")
     if isinstance(host, str):
-        found.append(Constraint("host", "==", (host,)))
-    if isinstance(hosts, list):
-        found.append(Constraint("host", "in", tuple(hosts)))
-    if isinstance(conditions, list):
-        found += [parse_constraint(each) for each in conditions]
-    return tuple(found)
+        return [Constraint("host", "==", (host,))]
+    return [Constraint("host", "in", tuple(hosts))] if isinstance(hosts, list) else []
 
 
 def _container(given: Mapping[str, object]) -> ContainerSpec:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from frameworks.coding.check import CheckedFile, check_file
 from frameworks.coding.graph import Fault, check_dependencies
+from frameworks.coding.possible import check_company
 from frameworks.coding.revisions import Revision
 from frameworks.coding.source import Problem
 from frameworks.coding.state import State
@@ -48,6 +49,9 @@ def prepare_push(state: State, files: Sequence[tuple[str, str]], who: str, messa
         for revision in [*push.revisions, *push.unchanged]:
             depends_on.update(revision.depends_on)
         faults, warnings = check_dependencies(checked, depends_on)
+        jobs = {job.name: job for revision in _after(state, push) for job in revision.jobs.values()}
+        beside, more = check_company(checked, jobs)
+        faults, warnings = [*faults, *beside], [*warnings, *more]
         faults += _never_finished(state, [*push.revisions, *push.unchanged])
         problems = [_fault_text(fault, checked) for fault in faults]
     if problems:
@@ -83,9 +87,15 @@ def _number(state: State, checked: dict[str, CheckedFile], who: str, message: st
     return push
 
 
+def _after(state: State, push: Push) -> list[Revision]:
+    """The newest revision of every service as they would be after the push."""
+    newest = {service: max(revisions.items())[1] for service, revisions in state.revisions.items() if revisions}
+    return list({**newest, **{each.service: each for each in [*push.revisions, *push.unchanged]}}.values())
+
+
 def _fault_text(fault: Fault, checked: dict[str, CheckedFile]) -> str:
-    path: tuple[Any, ...] = ("jobs", fault.job.job, "depends_on", fault.i)
+    path: tuple[Any, ...] = ("jobs", fault.job.job, fault.field, *(() if fault.i is None else (fault.i,)))
     file = checked.get(fault.job.service)
     if file is None:
-        return f"{fault.job}: depends_on: {fault.message}"
+        return f"{fault.job}: {fault.field}: {fault.message}"
     return Problem(file.source.line_of(path), path, fault.message).text(file.file)

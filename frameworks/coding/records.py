@@ -45,6 +45,8 @@ class Run:
     """Whether it is to leave its host, whatever it runs."""
     moving: str = ""
     """Why another is to take its place on another host as soon as there is one (`moves`); empty where it may stay."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    """Of its host, when it was placed there or an offer of the host was last seen: what rules about others go by."""
 
     @property
     def running(self) -> bool:
@@ -62,6 +64,8 @@ class Run:
         record = asdict(self)
         for transient in ("launched", "state", "kill_sent", "ready_since"):
             del record[transient]
+        if not self.attributes:
+            del record["attributes"]
         return record
 
     @staticmethod

@@ -49,6 +49,12 @@ class Revision:
         """The dependencies of each of its jobs."""
         return {job.name: job.depends_on for job in self.jobs.values()}
 
+    @property
+    def keeps_apart(self) -> bool:
+        """Whether a job of it is to be apart from another, told without planning anything."""
+        parts = [part for job in self.spec.jobs.values() for part in (job, *(job.tasks or {}).values())]
+        return any(each.split()[0] == "apart" for part in parts for each in part.constraints or ())
+
     def plan(self, job: str, task: str) -> TaskPlan | None:
         """The plan of one task; None where this revision has no such task."""
         found = self.jobs.get(job)

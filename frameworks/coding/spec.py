@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from frameworks.coding.rules import Condition as RuleOrCondition
 from frameworks.coding.settings import ContainerSettings, Part, PortSpec, ProbeSpec, ResourceSpec
 from frameworks.coding.strategy import Restart, Strategy
 from frameworks.coding.values import (
@@ -42,7 +43,14 @@ class Settings(ContainerSettings):
         return self
 
 
-class TaskSpec(Settings):
+class PlacedSettings(Settings):
+    """The same with what only lasting tasks can ask for: rules about the tasks beside them."""
+
+    constraints: list[RuleOrCondition] | None = None
+    prefer: list[RuleOrCondition] | None = None
+
+
+class TaskSpec(PlacedSettings):
     """What one named task has of its own; `env` and `labels` are added to the job's, anything else replaces it."""
 
 
@@ -88,11 +96,12 @@ class RestartSpec(Part):
 Wanted = Literal["started", "healthy", "finished"]
 
 
-class JobSpec(Settings):
+class JobSpec(PlacedSettings):
     """One thing to run: N like tasks (`replicas`), or named tasks each with its own host and settings."""
 
     tasks: Annotated[dict[Name, TaskSpec], Field(min_length=1)] | None = None
     replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
+    place: Literal["spread", "pack"] | None = None
     depends_on: Annotated[
         Annotated[list[Dependency], Tag("<list>")] | Annotated[dict[Dependency, Wanted], Tag("<map>")],
         Discriminator(lambda value: "<map>" if isinstance(value, dict) else "<list>"),

@@ -40,6 +40,8 @@ class State:
         """The tasks that are to leave their host or are on their way to another, in the order they became so."""
         self.problems: dict[str, str] = {}
         """Entries of the store that could not be read, by key."""
+        self.some_keep_apart = False
+        """Whether any revision has a job that is to be apart from others."""
         self._highest: dict[str, int] = {}
         self._same: dict[tuple[int, int], bool] = {}
 
@@ -52,7 +54,7 @@ class State:
         copy.revisions = {service: dict(revisions) for service, revisions in self.revisions.items()}
         copy.updates, copy.ended_updates = deepcopy(self.updates), deepcopy(self.ended_updates)
         copy.graph, copy.unsettled, copy.to_move = self.graph, dict(self.unsettled), dict(self.to_move)
-        copy._highest = dict(self._highest)
+        copy._highest, copy.some_keep_apart = dict(self._highest), self.some_keep_apart
         return copy
 
     # -- tasks --
@@ -188,6 +190,7 @@ class State:
         for revision in revisions:
             self.revisions.setdefault(revision.service, {})[revision.number] = revision
             self._highest[revision.service] = max(revision.number, self._highest.get(revision.service, 0))
+            self.some_keep_apart |= revision.keeps_apart
         self._draw_graph()
 
     def _draw_graph(self) -> None:
@@ -256,6 +259,7 @@ class State:
         self.note_number(key)
         revision = read_revision(key, value, now)
         self.revisions.setdefault(revision.service, {})[revision.number] = revision
+        self.some_keep_apart |= revision.keeps_apart
 
     def _load_task(self, entry: Entry) -> None:
         name = parse_task_name(entry.key.removeprefix(TASKS))
