@@ -28,7 +28,7 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "offerer.cli.cluster",
         ("hosts", "host", "frameworks", "roles", "role", "offers", "tasks", "task", "events"),
     ),
-    "Maintenance": ("offerer.cli.maintenance", ("cordon", "uncordon", "kill")),
+    "Maintenance": ("offerer.cli.maintenance", ("cordon", "uncordon", "drain", "undrain", "kill")),
     "On this machine": ("offerer.cli.dev", ("dev",)),
     "In virtual time": ("offerer.cli.sim", ("sim",)),
 }

@@ -1,16 +1,22 @@
-"""``offerer cordon|uncordon|kill``: what an operator does about hosts that are to be worked on."""
+"""``offerer cordon|uncordon|drain|undrain|kill``: what an operator does about hosts that are to be worked on."""
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
 
 import click
 
-from offerer.cli.common import Session, json_option, pass_session
-from offerer.cli.output import print_json
+from offerer.cli.common import EXIT_FAILED, Session, json_option, pass_session
+from offerer.cli.output import Row, print_json
+from offerer.cli.waiting import FRAMEWORK, POLL, name, seconds_of
 from offerer.errors import InvalidInput, NotFound
 
-HOST = "HOST"
+HOST: Final = "HOST"
+EXIT_TIED: Final = 2
 
 
 @click.command()
@@ -35,6 +41,48 @@ def uncordon(session: Session, name: str, as_json: bool) -> None:
     Example: offerer uncordon db-1
     """
     _say(set_availability(session, name, "active"), "is offered again", as_json)
+
+
+@click.command()
+@click.argument("host", metavar=HOST)
+@click.option("--force", is_flag=True, help="When all that can move has, stop the rest: tied tasks, other frameworks'.")
+@click.option("--timeout", default="10m", show_default=True, callback=seconds_of, help="How long to watch at most.")
+@json_option
+@pass_session
+def drain(session: Session, host: str, force: bool, timeout: float, as_json: bool) -> None:
+    """Empty a host: it is offered to nobody, and tasks move elsewhere, each started there before it stops here.
+
+    The master remembers it until undrain, also when the host or this command is restarted. A task whose rules allow no
+    other host is tied: it stays, and only --force stops it. Tasks of other frameworks are for these to move.
+
+    Exit code 0: the host is empty. 2: only tied tasks are left. 1: the time is up.
+
+    Example: offerer drain db-1 --timeout 30m
+    """
+    state = set_availability(session, host, "draining")
+    left = _watch(session, state.host_id, state.name, force, timeout, quiet=as_json)
+    if as_json:
+        print_json({"host": state.name, "id": state.host_id, "left": [each._asdict() for each in left]})
+    elif not left:
+        click.echo(f"host {state.name} is empty; when it may be used again: offerer undrain {state.name}")
+    else:
+        why = "only what is tied to it is left" if all(each.tied for each in left) else f"not empty after {timeout:g} s"
+        click.echo(f"host {state.name}: {why}; it goes on being drained until: offerer undrain {state.name}", err=True)
+        for each in left:
+            click.echo(f"  {each}", err=True)
+    sys.exit(0 if not left else EXIT_TIED if all(each.tied for each in left) else EXIT_FAILED)
+
+
+@click.command()
+@click.argument("host", metavar=HOST)
+@json_option
+@pass_session
+def undrain(session: Session, host: str, as_json: bool) -> None:
+    """End draining, or a cordon: the host is offered again. What has moved does not come back, the rest stays.
+
+    Example: offerer undrain db-1
+    """
+    _say(set_availability(session, host, "active"), "is offered again; what is still there stays", as_json)
 
 
 @click.command()
@@ -88,3 +136,109 @@ def _say(host: Any, what: str, as_json: bool) -> None:
         print_json({"host": host.name, "id": host.host_id, "availability": host.availability, "tasks": host.tasks})
         return
     click.echo(f"host {host.name} {what}")
+
+
+# -- watching a host become empty -----------------------------------------------------------------------------
+
+
+class Left(NamedTuple):
+    """A task that is still on the host."""
+
+    framework: str
+    task_id: str
+    task: str
+    """``core/web/2``; of other frameworks the id."""
+    tied: bool
+    waits_for: str
+
+    def __str__(self) -> str:
+        return f"{self.task}: {self.waits_for}"
+
+
+def _watch(session: Session, host_id: str, host: str, force: bool, timeout: float, *, quiet: bool) -> Sequence[Left]:
+    """Look again and again until the host is empty, only what is tied is left, or the time is up: what is left."""
+    until = time.monotonic() + timeout
+    killed: set[tuple[str, str]] = set()
+    with _progress(host, quiet) as show:
+        while True:
+            left = _left(session, host_id)
+            show(left)
+            stuck = all(each.tied or each.framework != FRAMEWORK for each in left)
+            if force and stuck:
+                for each in left:
+                    if (each.framework, each.task_id) not in killed:
+                        killed.add((each.framework, each.task_id))
+                        _kill_if_there(session, each)
+            elif all(each.tied for each in left):
+                return left
+            if not left or time.monotonic() >= until:
+                return left
+            time.sleep(POLL)
+
+
+def _left(session: Session, host_id: str) -> list[Left]:
+    """The tasks on a host, those of services with what they wait for."""
+    from offerer.task_states import TaskState
+
+    tasks = [
+        each
+        for each in session.state("tasks").tasks
+        if each.status.host_id == host_id and not TaskState(each.status.state).terminal
+    ]
+    rows = _rows(session) if any(each.framework_id == FRAMEWORK for each in tasks) else {}
+    return [_one(each.framework_id, each.status.task_id, rows) for each in tasks]
+
+
+def _rows(session: Session) -> dict[str, Row]:
+    """What the framework of services says of each container."""
+    try:
+        answer = session.call(FRAMEWORK, "ps", {})
+    except NotFound:  # it is away, and its tasks stay until it is back
+        return {}
+    return {task_id: row for row in answer["tasks"] for task_id in (row["task_id"], *row["replaces"]) if task_id}
+
+
+def _one(framework: str, task_id: str, rows: dict[str, Row]) -> Left:
+    row = rows.get(task_id)
+    if row is not None:
+        return Left(framework, task_id, name(row), row["tied"], row["reason"] or "moves")
+    waits_for = "its framework is told" if framework != FRAMEWORK else "stops"
+    return Left(framework, task_id, task_id, False, f"{waits_for} ({framework})")
+
+
+def _kill_if_there(session: Session, task: Left) -> None:
+    try:
+        kill_task(session, task.framework, task.task_id)
+    except NotFound:
+        pass  # it has ended by itself
+
+
+@contextmanager
+def _progress(host: str, quiet: bool) -> Iterator[Callable[[Sequence[Left]], None]]:
+    """One line that changes on a terminal; in a pipe a line for every task that changed or left."""
+    seen: dict[str, str] = {}
+
+    def print_changes(left: Sequence[Left]) -> None:
+        now = {each.task_id: each for each in left}
+        for task_id in [each for each in seen if each not in now]:
+            click.echo(f"{seen.pop(task_id).partition(': ')[0]} has left")
+        for task_id, each in now.items():
+            if seen.get(task_id) != str(each):
+                seen[task_id] = str(each)
+                click.echo(str(each))
+
+    if quiet:
+        yield lambda _left: None
+    elif not sys.stdout.isatty():
+        yield print_changes
+    else:
+        from rich.console import Console
+
+        with Console().status("…") as spinner:
+
+            def show_line(left: Sequence[Left]) -> None:
+                first = next((each for each in left if not each.tied), next(iter(left), None))
+                rest = f" · {first}" if first else ""
+                spinner.update(f"{len(left)} left on {host}{rest}".replace("[", r"\["))
+
+            yield show_line

@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 _STYLES: Final = {
     "RUNNING": "green", "active": "green", "FINISHED": "green", "connected": "green",
     "STAGING": "yellow", "STARTING": "yellow", "KILLING": "yellow", "UNREACHABLE": "yellow",
-    "recovering": "yellow", "unreachable": "yellow", "waiting": "yellow",
+    "recovering": "yellow", "unreachable": "yellow", "waiting": "yellow", "cordoned": "yellow", "draining": "yellow",
     "FAILED": "red", "ERROR": "red", "DROPPED": "red", "GONE": "red", "away": "red",
 }  # fmt: skip
 _AGES: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
