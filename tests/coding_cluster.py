@@ -15,6 +15,7 @@ from frameworks.coding import orders, rollout
 from frameworks.coding.names import Target, TaskName, parse_target, parse_task_id
 from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import Push, prepare_push
+from frameworks.coding.records import DRAIN
 from frameworks.coding.rehearsal import Rehearsal, Turns
 from frameworks.coding.reviews import Plan, Reviews
 from frameworks.coding.state import State
@@ -108,6 +109,8 @@ class SimCluster:
         """What the probe of each container said last."""
         self.drained = False
         """Whether any host was ever drained, so that any task may have had to move, beside its old container."""
+        self.left_behind: set[TaskId] = set()
+        """Containers that others had taken the place of when their host came back."""
         self.decisions_made = 0
         self._offer_number = 0
         self._boot()
@@ -251,9 +254,13 @@ class SimCluster:
         """The host answers again, with its containers as they are."""
         host = self.hosts[HostId(host_name)]
         host.reachable = True
+        self.left_behind |= self._on_their_way_out() & set(host.tasks)
         for task in host.tasks:
             state = TaskState.KILLING if task in host.stopping else TaskState.RUNNING
             self._report(task, state, host, Reason.HOST_RECOVERED)
+
+    def _on_their_way_out(self) -> set[TaskId]:
+        return {run.id for task in self.state.tasks.values() for run in task.old}
 
     def set_availability(self, host_name: str, availability: Availability) -> None:
         """An operator cordons or drains the host, or has it used again; its tasks are told of as the master does."""
@@ -424,7 +431,7 @@ class SimCluster:
         before = self.ready(str(job))
         self.asked_to_stop.add(task_id)
         after = self.ready(str(job))
-        moved = any(run.id == task_id and run.moving for run in self.state.task(name).old)
+        moved = any(run.id == task_id and run.moving == DRAIN for run in self.state.task(name).old)
         assert not moved or before == after, f"the move of {task_id} leaves {after} ready of {before}"
         strategy, update = self.state.strategy(job), self.state.updates.get(job.service)
         goals = update.targets if update else {}
@@ -510,8 +517,15 @@ class SimCluster:
                     self.pending[-1] = self.pending[-1]._replace(healthy=says)
 
     def check_no_doubles(self) -> None:
-        """No task has two containers, wherever they are."""
-        names = Counter(str(parsed[0]) for task in self.running() if (parsed := parse_task_id(task)))
+        """No task has two containers on hosts that answer, but for what was left on one that is only just back."""
+        excused = self.left_behind & self._on_their_way_out() if self.left_behind else set()
+        names = Counter(
+            str(parsed[0])
+            for host in self.hosts.values()
+            if host.reachable
+            for task in host.tasks
+            if task not in excused and (parsed := parse_task_id(task))
+        )
         for name, count in names.items():
             moves = self.drained and any(name == str(each.name) for each in self.state.tasks.values() if each.old)
             most = 2 if moves or name.rpartition("/")[0] in self.may_double else 1

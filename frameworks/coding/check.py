@@ -71,8 +71,8 @@ def check_file(file: str, text: str) -> CheckedFile:
         for name, job in plan_service(service).items():
             why = why_impossible(job)
             if why:
-                path = ("jobs", name, "constraints")
-                problems.append(Problem(source.line_of(path), path, why))
+                path = ("jobs", name, why[0])
+                problems.append(Problem(source.line_of(path), path, why[1]))
     if problems or service is None:
         raise InvalidInput("\n".join(problem.text(file) for problem in problems))
     return CheckedFile(file, text, service, source)

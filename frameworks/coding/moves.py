@@ -1,32 +1,61 @@
-"""Tasks that leave their host, because it is being drained: which may go now, and which have arrived.
+"""Tasks that leave their host, because it is being drained or was lost: which may go now, and which have arrived.
 
 Pure. A task moves when a place for it is in hand, not before: its successor starts there, and the container that is to
 go stays until the successor can be relied on, whatever the order of the job's updates. So a move takes nothing from
-`min_healthy`; how many tasks of a job move at once is what `parallel` says.
+`min_healthy`; how many tasks of a job move at once is what `parallel` says. From a host that was lost all of them move;
+what they leave behind is stopped when the host is back, unless it is back before they have set off.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
-
 from frameworks.coding.names import JobName
 from frameworks.coding.obstacles import steady_at
 from frameworks.coding.placement import Host
-from frameworks.coding.records import Run, Task
+from frameworks.coding.records import DRAIN, LOST, Run, Task
 from frameworks.coding.state import State
 from offerer import TaskState, Time
-
-DRAIN: Final = "drain"
-"""What `Run.moving` says of a container on a host that is being drained."""
 
 
 def note_draining(run: Run, draining: bool) -> None:
     """The cluster says whether the host of this container is to be emptied."""
+    if run.moving == LOST and run.evicted:
+        return
     if draining:
         run.moving = DRAIN
     elif run.moving == DRAIN:
         run.moving = ""
+
+
+def note_back(run: Run) -> None:
+    """The host of this container answers: it need not move for that any more, unless it is too late."""
+    if run.moving == LOST and not run.evicted:
+        run.moving = ""
+
+
+def note_lost(state: State, now: Time) -> list[Time]:
+    """Have those move whose host has not answered for long enough. Returns when to look again."""
+    wakes = []
+    for name in state.unsettled:
+        task = state.tasks[name]
+        run = task.run
+        if run is None or run.state is not TaskState.UNREACHABLE or run.moving == LOST or task.wanted is None:
+            continue
+        at = moves_at(state, task)
+        if at is not None and at <= now:
+            run.moving = LOST
+            state.changed(task)
+        elif at is not None:
+            wakes.append(at)
+    return wakes
+
+
+def moves_at(state: State, task: Task) -> Time | None:
+    """When a task whose host does not answer is moved; None: never."""
+    plan, run = state.plan(task), task.run
+    if plan is None or plan.on_host_lost is None or run is None:
+        return None
+    return run.since + plan.on_host_lost
 
 
 def advance_moves(state: State, now: Time) -> list[Time]:
@@ -59,6 +88,15 @@ def _stay(state: State, task: Task, run: Run) -> None:
     state.changed(task)
 
 
+def is_back(task: Task) -> bool:
+    """Whether the host that a task was to leave answers again, and its successor is not launched yet."""
+    run = task.run
+    if run is None or run.launched or not task.old:
+        return False
+    left = task.old[-1]
+    return left.moving == LOST and left.evicted and left.running and left.revision == task.wanted
+
+
 def set_off(task: Task) -> None:
     """A place was found: the container that is to leave makes way once its successor can be relied on."""
     run = task.run
@@ -74,6 +112,8 @@ def give_up_place(task: Task) -> None:
     if run is not None and run.evicted and run.moving and not run.kill_sent:
         task.old.remove(run)
         task.run, task.move, run.evicted = run, "", False
+        if run.running:
+            note_back(run)
 
 
 def movers(state: State) -> list[Task]:
@@ -89,7 +129,7 @@ def movers(state: State) -> list[Task]:
         plan = state.plan(task)
         if plan is None or plan.only_on(drained):
             task.tied = plan is not None
-        elif slots(state, name.of_job) > 0:
+        elif may_set_off(state, task):
             found.append(task)
     return found
 
@@ -97,9 +137,18 @@ def movers(state: State) -> list[Task]:
 def is_to_go(state: State, task: Task) -> bool:
     """Whether it is to move and has not begun to; an update that replaces it moves it too."""
     run = task.run
-    if run is None or not run.moving or run.evicted or run.kill_sent or task.old:
+    if run is None or not run.moving or run.evicted or task.on_their_way_out:
+        return False
+    if run.moving == LOST:
+        return run.state is TaskState.UNREACHABLE and task.wanted is not None
+    if run.kill_sent or task.old:
         return False
     return run.launched and run.state is not TaskState.UNREACHABLE and state.same(task, run.revision, task.wanted)
+
+
+def may_set_off(state: State, task: Task) -> bool:
+    """Whether so few of its job are on their way that it may go too; from a host that was lost it always may."""
+    return task.run is not None and task.run.moving == LOST or slots(state, task.name.of_job) > 0
 
 
 def slots(state: State, job: JobName) -> int:
@@ -115,6 +164,6 @@ def draining_hosts(state: State) -> set[str]:
 
 
 def elsewhere(state: State, hosts: Iterable[Host], task: Task) -> list[Host]:
-    """The hosts that a task may be placed on at all: not those being drained, where it is to leave one."""
-    drained = draining_hosts(state) if task.leaving is not None else ()
-    return [host for host in hosts if host.name not in drained]
+    """The hosts that a task may be placed on at all: where it is to leave one, neither that nor any being drained."""
+    left = {*draining_hosts(state), task.leaving.host} if task.leaving is not None else ()
+    return [host for host in hosts if host.name not in left]

@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from frameworks.coding.history import entry_of
-from frameworks.coding.moves import note_draining
+from frameworks.coding.moves import note_back, note_draining
 from frameworks.coding.names import parse_task_id
 from frameworks.coding.records import Ended, Run, Task
 from frameworks.coding.state import State
@@ -49,6 +49,8 @@ def _progress(state: State, task: Task, run: Run, status: TaskStatus, now: Time)
     if run.state is not status.state:
         run.since = status.at or now
     note_draining(run, status.draining)
+    if status.state is not TaskState.UNREACHABLE:
+        note_back(run)
     was_ready, known = run.ready, run.healthy
     run.state, run.message = status.state, describe(status)
     run.healthy = known if status.healthy is None else status.healthy

@@ -6,9 +6,9 @@ from typing import Final
 
 from frameworks.coding import backoff
 from frameworks.coding.names import JobName
-from frameworks.coding.records import Run, Task
+from frameworks.coding.records import LOST, Run, Task
 from frameworks.coding.state import State
-from offerer import TaskState, Time
+from offerer import SECOND, TaskState, Time
 
 _WORDS: Final = {"started": "running", "healthy": "ready", "finished": "finished"}
 
@@ -17,6 +17,10 @@ def obstacle(state: State, task: Task, now: Time) -> str | None:
     """Why a task that is to run and does not must not be placed now; None where it may be."""
     if task.strays:
         return f"waits for {min(task.strays)} to stop"
+    if not state.strategy(task.name.of_job).start_first:
+        for run in task.on_their_way_out:
+            if run.moving == LOST:
+                return f"waits for {run.id} to stop"
     if state.plan(task) is None:
         return f"revision {task.wanted} of it cannot be read"
     if task.blocked:
@@ -56,6 +60,11 @@ def to_stop(state: State, task: Task, run: Run, now: Time) -> bool:
         return not _needed(state, task)
     if run is task.run:
         return task.wanted != run.revision and _can_be_spared(state, task, run)
+    if run.moving == LOST:
+        if run.state in (None, TaskState.UNREACHABLE):
+            return False  # it goes when its host is back
+        if not state.strategy(task.name.of_job).start_first:
+            return True
     at = steady_at(state, task)  # one on its way out makes way once its successor can be relied on
     return not run.ready or at is not None and at <= now
 
@@ -103,7 +112,7 @@ def reason(state: State, task: Task, now: Time) -> str:
     """Why a task is not as wanted; of one that is, what is odd about it, or nothing."""
     run = task.run
     if run is not None and run.moving and not run.evicted and task.wanted == run.revision and not task.old:
-        if run.state is not TaskState.UNREACHABLE:
+        if run.state is not TaskState.UNREACHABLE and run.moving != LOST:
             return _is_to_leave(task, run)
     if task.settled:
         return f"finished: {ended_text(task)}" if task.run is None and task.wanted is not None else _odd(state, task)
@@ -123,7 +132,7 @@ def reason(state: State, task: Task, now: Time) -> str:
             return f"{what} after what depends on it"
         return f"{what} when enough others of {task.name.of_job} are ready"
     if run.state is TaskState.UNREACHABLE:
-        return _beside(task, run.message or f"host {run.host} does not answer")
+        return _beside(task, f"{run.message or 'the host does not answer'}; {_lost(state, task, run, now)}")
     if run.running and not run.ready:
         return _beside(task, f"not ready: {run.message}" if run.message else "not ready yet")
     return _beside(task, run.message)
@@ -137,9 +146,24 @@ def _is_to_leave(task: Task, run: Run) -> str:
     return f"{why}; {task.shortage or f'it moves after others of {task.name.of_job}'}"
 
 
+def _lost(state: State, task: Task, run: Run, now: Time) -> str:
+    """What becomes of a task whose host does not answer."""
+    if task.wanted is None:
+        return "it stops when that is back"
+    plan = state.plan(task)
+    if plan is None or plan.on_host_lost is None:
+        return "it waits for it"
+    left = run.since + plan.on_host_lost - now
+    if left > 0:
+        return f"it moves in {-(-left // SECOND)} s"
+    return f"it is to move: {task.shortage or 'waits for an offer'}"
+
+
 def _odd(state: State, task: Task) -> str:
     """Whether it runs where it would not be started now, since the host has other attributes than it had."""
     plan, run = state.plan(task), task.run
+    if task.old:
+        return _beside(task, "")
     if plan is None or run is None:
         return ""
     for condition in plan.constraints:
@@ -152,7 +176,8 @@ def _beside(task: Task, why: str) -> str:
     """The same, with what it takes the place of."""
     if not task.old:
         return why
-    replaces = f"replaces {task.old[0].id} on {task.old[0].host}"
+    old = task.old[0]
+    replaces = f"replaces {old.id} on {old.host}" + (", which does not answer" if old.left_behind else "")
     return f"{replaces}; {why}" if why else replaces
 
 

@@ -18,7 +18,7 @@ from frameworks.coding.observe import observe
 from frameworks.coding.obstacles import obstacle, steady_at, to_stop
 from frameworks.coding.placement import Host, Level, choose_ports, refusal
 from frameworks.coding.plans import TaskPlan, task_to_launch
-from frameworks.coding.records import Run, Task
+from frameworks.coding.records import DRAIN, Run, Task
 from frameworks.coding.rollout import advance_updates
 from frameworks.coding.state import State
 from offerer import (
@@ -87,7 +87,7 @@ class Planner:
             run.host_id
             for task in self._state.tasks.values()
             for run in task.containers
-            if run.launched and run.state is not TaskState.UNREACHABLE and run.moving != moves.DRAIN
+            if run.launched and run.state is not TaskState.UNREACHABLE and run.moving != DRAIN
         }
         return [host for host in self._hosts.values() if host.id in self._seen or host.id in ours]
 
@@ -176,14 +176,16 @@ class Planner:
         Places are given only when offers have just come (`choosing`): those still in hand wait for the store, and
         are of few hosts. Whoever turns up meanwhile asks for offers of all that may do, to choose well among them.
         """
-        wakes = [*advance_updates(self._state, now), *moves.advance_moves(self._state, now)]
+        wakes = [*advance_updates(self._state, now), *moves.note_lost(self._state, now)]
+        wakes += moves.advance_moves(self._state, now)
         kills: list[Decision] = []
         waiting: list[Task] = []
         for name in list(self._state.unsettled):
             task = self._state.tasks[name]
             kills += self._stop_strays(task, now, wakes)
-            if task.run is not None and not task.run.launched and task.run.revision != task.wanted:
-                self._drop_place(task)
+            if task.run is not None and not task.run.launched:
+                if task.run.revision != task.wanted or moves.is_back(task):
+                    self._drop_place(task)
             self._state.sort_containers(task)
             for run in list(task.containers):
                 kills += self._stop(task, run, now, wakes)
@@ -234,7 +236,7 @@ class Planner:
         left = []
         plans = [(task, plan) for task in waiting if (plan := self._state.plan_to_place(task))]
         for task, plan in sorted(plans, key=_hardest_first):
-            if task.run is not None and moves.slots(self._state, task.name.of_job) <= 0:
+            if task.run is not None and not moves.may_set_off(self._state, task):
                 continue
             limits = company.limits(task, plan, hosts)
             kind = (plan.resources, plan.constraints, plan.free_ports, limits)

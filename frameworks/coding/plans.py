@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from frameworks.coding.names import JobName, TaskName
 from frameworks.coding.rules import Rule, parse_condition
@@ -12,9 +12,22 @@ from frameworks.coding.settings import PortSpec, ProbeSpec, ResourceSpec
 from frameworks.coding.spec import JobSpec, ServiceFile, Settings, TaskSpec
 from frameworks.coding.strategy import DEFAULT, Restart, Strategy
 from frameworks.coding.values import parse_duration
-from offerer import Constraint, ContainerSpec, Mount, PortMapping, Probe, Resources, TaskId, TaskInfo
+from offerer import (
+    SECOND,
+    Constraint,
+    ContainerSpec,
+    Mount,
+    PortMapping,
+    Probe,
+    Resources,
+    TaskId,
+    TaskInfo,
+    Time,
+)
 
-_NAMES = ("==", "in")
+MOVE_AFTER: Final = 60 * SECOND
+"""How long a task stays on a host that is lost, where its job says nothing and nothing holds it there."""
+_NAMES: Final = ("==", "in")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,9 @@ class TaskPlan:
     """What hosts are chosen by, the most important first. It makes no difference to what runs already."""
     pack: bool = field(default=False, compare=False)
     """Whether the fullest host that has room is best, not the emptiest."""
+
+    on_host_lost: Time | None = field(default=None, compare=False)
+    """How long after its host was lost the task is moved to another; None: it waits for the host."""
 
     def allows(self, host: str, attributes: Mapping[str, str]) -> bool:
         """Whether its conditions allow a host, whatever else is there."""
@@ -136,7 +152,18 @@ def plan_task(job: Settings, own: Settings) -> TaskPlan:
     constraints = (*_hosts(given), *(each for each in conditions if isinstance(each, Constraint)))
     rules = tuple(each for each in conditions if isinstance(each, Rule))
     prefer = tuple(parse_condition(each) for each in given.get("prefer", ()))
-    return TaskPlan(resources, ports, constraints, _container(given), readiness, liveness, rules, prefer)
+    plan = TaskPlan(resources, ports, constraints, _container(given), readiness, liveness, rules, prefer)
+    return replace(plan, on_host_lost=_on_host_lost(given.get("on_host_lost"), plan))
+
+
+def _on_host_lost(wanted: object, plan: TaskPlan) -> Time | None:
+    """What is written, or what is safe: a task waits where it may run nowhere else, or has written to its host."""
+    if isinstance(wanted, dict):
+        return parse_duration(wanted["move_after"])
+    if wanted == "move":
+        return 0
+    held = plan.tied_to is not None or any(not volume.read_only for volume in plan.container.volumes)
+    return None if held or wanted == "wait" else MOVE_AFTER
 
 
 def _resources(spec: ResourceSpec, ports: Sequence[PortSpec]) -> Resources:

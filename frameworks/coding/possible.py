@@ -11,8 +11,16 @@ from frameworks.coding.rules import Rule
 from offerer import Constraint
 
 
-def why_impossible(job: JobPlan) -> str | None:
-    """Why the tasks of a job can never all have a place, with the fix; None where they might."""
+def why_impossible(job: JobPlan) -> tuple[str, str] | None:
+    """The field for which the tasks of a job can never all have a place, and why, with the fix; None: they might."""
+    for plan in job.tasks.values():
+        if plan.tied_to is not None and plan.on_host_lost is not None:
+            return "on_host_lost", f"it may run only on {plan.tied_to}, so it cannot move; write wait, or leave it out"
+    why = _why_never(job)
+    return ("constraints", why) if why else None
+
+
+def _why_never(job: JobPlan) -> str | None:
     plans = list(job.tasks.values())
     for constraints, rules in dict.fromkeys((plan.constraints, plan.rules) for plan in plans):
         why = _contradiction(constraints) or _clash(job.name, rules, len(plans))

@@ -11,6 +11,10 @@ from offerer import HostId, PortMapping, TaskId, TaskState, Time
 
 TASKS: Final = "tasks/"
 UPDATES: Final = "updates/"
+DRAIN: Final = "drain"
+"""What `Run.moving` says of a container on a host that is being drained."""
+LOST: Final = "lost"
+"""The same of one whose host has not answered for as long as its job waits."""
 
 
 @dataclass(slots=True)
@@ -47,6 +51,11 @@ class Run:
     """Why another is to take its place on another host as soon as there is one (`moves`); empty where it may stay."""
     attributes: dict[str, str] = field(default_factory=dict)
     """Of its host, when it was placed there or an offer of the host was last seen: what rules about others go by."""
+
+    @property
+    def left_behind(self) -> bool:
+        """Whether another has taken its place since its host was lost, and the host is still not back."""
+        return self.evicted and self.moving == LOST and self.state is TaskState.UNREACHABLE
 
     @property
     def running(self) -> bool:
@@ -130,7 +139,7 @@ class Task:
     @property
     def settled(self) -> bool:
         """Whether it is as wanted, so that nothing is to be done about it."""
-        if self.strays or self.old:
+        if self.strays or any(not run.left_behind or self.wanted is None for run in self.old):
             return False
         if self.run is None:
             return self.wanted is None or self.wanted == self.finished
@@ -144,7 +153,12 @@ class Task:
     @property
     def leaving(self) -> Run | None:
         """The container that is to make room on its host for another of this task elsewhere, if there is one."""
-        return next((run for run in self.containers if run.moving), None)
+        return next((run for run in self.containers if run.moving and not run.left_behind), None)
+
+    @property
+    def on_their_way_out(self) -> list[Run]:
+        """Those in `old` of which something is still to be expected."""
+        return [run for run in self.old if not run.left_behind]
 
     @property
     def running(self) -> bool:

@@ -18,6 +18,7 @@ from frameworks.coding.values import (
     Duration,
     Factor,
     Name,
+    OnHostLost,
     Share,
     Text,
     parse_duration,
@@ -44,10 +45,11 @@ class Settings(ContainerSettings):
 
 
 class PlacedSettings(Settings):
-    """The same with what only lasting tasks can ask for: rules about the tasks beside them."""
+    """The same with what only lasting tasks can ask for: rules about the tasks beside them, and to stay or to move."""
 
     constraints: list[RuleOrCondition] | None = None
     prefer: list[RuleOrCondition] | None = None
+    on_host_lost: OnHostLost | None = None
 
 
 class TaskSpec(PlacedSettings):

@@ -115,8 +115,8 @@ class State:
         run = task.run
         if task.wanted is None or run is not None and (not run.launched or self.same(task, run.revision, task.wanted)):
             return
-        if run is not None and run.ready and not task.old and self.strategy(task.name.of_job).start_first:
-            task.old, task.run = [run], None  # it goes on until its successor can be relied on
+        if run is not None and run.ready and not task.on_their_way_out and self.strategy(task.name.of_job).start_first:
+            task.old, task.run = [run, *task.old], None  # it goes on until its successor can be relied on
             self.changed(task)
             return
         # One on its way out stays where it turns out to be what is wanted, and what was to replace it is not.

@@ -120,6 +120,15 @@ def _volume(value: object) -> str:
     return str(value)
 
 
+def _on_host_lost(value: object) -> str | dict[str, str]:
+    after = value.get("move_after") if isinstance(value, dict) and len(value) == 1 else None
+    if isinstance(value, dict) and after is not None:
+        return {"move_after": _duration(after)}
+    if value not in ("wait", "move"):
+        raise ValueError(f"{shown(value)} is not wait, move or {{move_after: 60s}}")
+    return str(value)
+
+
 def _environment(value: object) -> dict[str, str]:
     strings = _strings(value)
     for name in strings:
@@ -210,4 +219,5 @@ UrlPath = Annotated[str, PlainValidator(_url_path)]
 Volume = Annotated[str, PlainValidator(_volume)]
 Signal = Annotated[str, PlainValidator(_signal)]
 Condition = Annotated[str, PlainValidator(_condition)]
+OnHostLost = Annotated[str | dict[str, str], PlainValidator(_on_host_lost)]
 Dependency = Annotated[str, PlainValidator(_dependency)]

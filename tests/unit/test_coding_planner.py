@@ -343,15 +343,15 @@ def test_every_container_is_in_the_history() -> None:
 # -- hosts that do not answer ---------------------------------------------------------------------------------
 
 
-def test_tasks_of_an_unreachable_host_are_waited_for_and_never_doubled() -> None:
-    c = started(service("one", web="replicas: 2"), hosts=("a", "b", "c"))
+def test_tasks_of_an_unreachable_host_that_are_to_wait_are_never_doubled() -> None:
+    c = started(service("one", web="replicas: 2, on_host_lost: wait"), hosts=("a", "b", "c"))
     lost = next(iter(c.running().values()))
     before = c.running()
     c.lose(lost)
     c.advance(3600)
     assert c.running() == before
     row = next(row for row in c.rows().values() if row["host"] == lost)
-    assert (row["state"], row["reason"]) == ("UNREACHABLE", "the host does not answer")
+    assert (row["state"], row["reason"]) == ("UNREACHABLE", "the host does not answer; it waits for it")
     c.find_again(lost)
     c.settle()
     assert c.running() == before and {row["state"] for row in c.rows().values()} == {"RUNNING"}
