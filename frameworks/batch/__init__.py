@@ -9,12 +9,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from frameworks import writer
 from frameworks.batch.api import Api
 from frameworks.batch.jobs import JOBS
 from frameworks.batch.planner import Planner
 from frameworks.batch.state import NUMBER, State
-from frameworks.coding import writer
-from frameworks.coding.writer import Writer
+from frameworks.writer import Writer
 from offerer import Context, Decisions, Framework, Offer, OfferId, Role, TaskStatus, Time, Unavailable
 
 __all__ = ["Batch"]
@@ -65,7 +65,7 @@ class Batch(Framework):
     async def serve(self, context: Context) -> None:
         """Load the state, then keep the store up to date and answer calls until the end."""
         await self._load(context)
-        context.on_call(Api(self._state, self._planner, context, self._writer.save).handle)
+        context.on_call(Api(self._state, self._planner, context, self._writer.save, asyncio.sleep).handle)
         context.ready(self._state.believed())
         await self._writer.run(context)
 

@@ -5,7 +5,6 @@ Whatever changes is in the store before the answer goes out.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -27,15 +26,21 @@ _LOOKS: Final = 20
 
 
 class Api:
-    """Answers calls. `save` returns once everything changed so far is safe in the store."""
+    """Answers calls. `save` returns once everything changed so far is safe in the store, `wait` after some seconds."""
 
     def __init__(
-        self, state: State, planner: Planner, context: Context, save: Callable[[], Awaitable[None]]
+        self,
+        state: State,
+        planner: Planner,
+        context: Context,
+        save: Callable[[], Awaitable[None]],
+        wait: Callable[[float], Awaitable[None]],
     ) -> None:
         self._state = state
         self._planner = planner
         self._context = context
         self._save = save
+        self._wait = wait
         self._methods: dict[str, Callable[[Arguments], Awaitable[dict[str, object]]]] = {
             "submit": self._submit,
             "list": self._list,
@@ -139,7 +144,7 @@ class Api:
         for _ in range(_LOOKS):
             if not self._planner.looking:
                 return
-            await asyncio.sleep(_LOOK)
+            await self._wait(_LOOK)
 
     def _job(self, name: object) -> Job:
         """The job of this id; of a name without number, the newest of that name."""

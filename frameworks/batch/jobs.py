@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from frameworks.batch.names import task_id
 from frameworks.batch.spec import JobFile
-from frameworks.coding.plans import TaskPlan, plan_task
+from frameworks.coding.plans import TaskPlan, container_to_launch, plan_task
 from frameworks.coding.spec import Settings
-from offerer import HostId, PortMapping, TaskId, TaskState, Time
+from offerer import HostId, PortMapping, Resources, TaskId, TaskInfo, TaskState, Time
 
 JOBS: Final = "jobs/"
 PROGRESS: Final = "progress/"
@@ -204,3 +204,22 @@ def read_instances(values: Iterable[bytes]) -> list[Instance]:
     for value in values:
         found += [Instance(int(index), **record) for index, record in json.loads(value).items()]
     return sorted(found, key=lambda each: each.index)
+
+
+def to_launch(job: Job, instance: Instance) -> TaskInfo:
+    """The launch of this instance. The label ``offerer.group`` has executors count the job's ended containers."""
+    env = {
+        "OFFERER_JOB": job.id,
+        "OFFERER_INSTANCE": str(instance.index),
+        "OFFERER_INSTANCES": str(job.size),
+        "OFFERER_ATTEMPT": str(instance.attempt),
+    }
+    labels = {"offerer.job": job.id, "offerer.group": f"batch/{job.spec.job}"}
+    container = container_to_launch(job.plan, instance.ports, env, labels)
+    resources = job.plan.resources + Resources(ports=port_ranges(instance))
+    return TaskInfo(job.task_id(instance), resources, container.to_bytes())
+
+
+def port_ranges(instance: Instance) -> tuple[tuple[int, int], ...]:
+    """The host ports of its present launch, as ranges."""
+    return tuple(sorted({(port.host, port.host) for port in instance.ports}))

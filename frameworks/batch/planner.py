@@ -11,12 +11,12 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from frameworks.batch.jobs import CANCELLED, FAILED, FINISHED, Instance, Job
-from frameworks.batch.names import parse_task_id, task_id
+from frameworks.batch.jobs import CANCELLED, FAILED, FINISHED, Instance, Job, port_ranges, to_launch
+from frameworks.batch.names import parse_task_id
 from frameworks.batch.state import State
 from frameworks.coding.observe import describe
 from frameworks.coding.placement import Host, choose_ports, refusal
-from frameworks.coding.plans import TaskPlan, container_to_launch
+from frameworks.coding.plans import TaskPlan
 from offerer import (
     DEFAULT_REFUSE_FOR,
     FOREVER,
@@ -33,7 +33,6 @@ from offerer import (
     Resources,
     Revive,
     TaskId,
-    TaskInfo,
     TaskState,
     TaskStatus,
     Time,
@@ -286,8 +285,8 @@ class Planner:
             self._state.done(job, instance, FINISHED, now)
         elif job.stop:
             self._state.done(job, instance, CANCELLED, now)
-        elif state in (TaskState.DROPPED, TaskState.GONE):
-            self._again(job, instance, now)  # it is not to blame
+        elif state in (TaskState.DROPPED, TaskState.GONE) or state is TaskState.KILLED and not instance.overran:
+            self._again(job, instance, now)  # it is not to blame: its host was lost, or an operator stopped it
         else:
             self._failed(job, instance, state is TaskState.ERROR, now)
 
@@ -366,7 +365,7 @@ class Planner:
         instance.started = instance.ended = instance.not_before = 0
         instance.exit_code, instance.status = None, None
         instance.ports = choose_ports(job.plan, job.task_id(instance), host)
-        host.free -= job.plan.resources + Resources(ports=_port_ranges(instance))
+        host.free -= job.plan.resources + Resources(ports=port_ranges(instance))
         job.live += 1
         self._hold(job, instance)
         self._placed.setdefault(host.id, []).append((job, instance))
@@ -429,7 +428,7 @@ class Planner:
                 continue
             for _, instance in placed:
                 instance.launched, instance.noted = True, 0
-            infos = [_to_launch(job, instance) for job, instance in placed]
+            infos = [to_launch(job, instance) for job, instance in placed]
             decisions.append(Launch(tuple(host.offers), infos))
             del self._placed[host.id]
             self._forget_offers(host)
@@ -463,24 +462,6 @@ class Planner:
         more = _more(self._stated, demand)
         self._stated = demand
         return [Revive(), demand] if more and now < self._refused_until else [demand]
-
-
-def _to_launch(job: Job, instance: Instance) -> TaskInfo:
-    """The launch of this instance. The label ``offerer.group`` has executors count the job's ended containers."""
-    env = {
-        "OFFERER_JOB": job.id,
-        "OFFERER_INSTANCE": str(instance.index),
-        "OFFERER_INSTANCES": str(job.size),
-        "OFFERER_ATTEMPT": str(instance.attempt),
-    }
-    labels = {"offerer.job": job.id, "offerer.group": f"batch/{job.spec.job}"}
-    container = container_to_launch(job.plan, instance.ports, env, labels)
-    resources = job.plan.resources + Resources(ports=_port_ranges(instance))
-    return TaskInfo(task_id(job.id, instance.index, instance.attempt), resources, container.to_bytes())
-
-
-def _port_ranges(instance: Instance) -> tuple[tuple[int, int], ...]:
-    return tuple(sorted({(port.host, port.host) for port in instance.ports}))
 
 
 def _amounts(plan: TaskPlan) -> Resources:

@@ -103,7 +103,7 @@ _FORMAT: Final = Format(
         "max_parallel": "parallel", "mem": "memory", "name": "job", "parallelism": "parallel",
         "replicas": "instances", "timeout": "time_limit",
     },
-    {"job": "job: resize"},
+    {"job": "job: resize", "move_after": "move_after: 5m"},
 )  # fmt: skip
 
 

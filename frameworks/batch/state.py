@@ -10,7 +10,7 @@ from typing import Final
 from frameworks.batch.jobs import FAILED, FINISHED, JOBS, Instance, Job, read_instances
 from frameworks.batch.names import number_of
 from frameworks.batch.spec import JobFile
-from frameworks.coding.journal import Journal
+from frameworks.journal import Journal
 from offerer import SECOND, Entry, HostId, InvalidInput, TaskId, Time
 
 NUMBER: Final = "number"

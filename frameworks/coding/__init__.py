@@ -10,14 +10,14 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from frameworks.coding import writer
+from frameworks import writer
 from frameworks.coding.api import Api
 from frameworks.coding.planner import Planner
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import read_revision
 from frameworks.coding.records import TASKS, UPDATES
 from frameworks.coding.state import State
-from frameworks.coding.writer import Writer
+from frameworks.writer import Writer
 from offerer import (
     Change,
     Compacted,

@@ -11,13 +11,13 @@ from copy import deepcopy
 from dataclasses import replace
 
 from frameworks.coding.graph import Graph
-from frameworks.coding.journal import Journal
 from frameworks.coding.names import JobName, Target, TaskName, natural, parse_task_name
 from frameworks.coding.plans import JobPlan, TaskPlan
 from frameworks.coding.records import TASKS, UPDATES, Task, Update
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import Revision, read_key, read_revision
 from frameworks.coding.strategy import DEFAULT, Strategy
+from frameworks.journal import Journal
 from offerer import Constraint, Entry, HostId, InvalidInput, TaskId, Time
 
 

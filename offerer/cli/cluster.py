@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from offerer.cli.output import (
     print_json,
     print_table,
     resources_json,
+    write_output,
 )
 from offerer.errors import InvalidInput
 from offerer.resources import Resources, format_bytes, format_cpus
@@ -326,10 +326,7 @@ def task_logs(
 
     Example: offerer task logs hello hello-1 -f --tail 100
     """
-    for is_stderr, data in session.logs(framework, task_id, follow=follow, tail=tail, timestamps=timestamps):
-        stream = sys.stderr.buffer if is_stderr else sys.stdout.buffer
-        stream.write(data)
-        stream.flush()
+    write_output(session.logs(framework, task_id, follow=follow, tail=tail, timestamps=timestamps))
 
 
 @task.command("inspect")

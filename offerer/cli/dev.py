@@ -61,7 +61,7 @@ Without a Docker engine, tasks run as plain processes; their commands are also l
     help=f"Where the master answers.  [{DEFAULT_MASTER}, or a free port]",
 )
 def dev(files: tuple[Path, ...], **options: Any) -> None:
-    """Run a cluster on this machine: a master, hosts, and the coding framework, in one process.
+    """Run a cluster on this machine: a master, hosts, and the frameworks coding and batch, in one process.
 
     It ends with Ctrl-C, and whatever it started ends with it.
     """

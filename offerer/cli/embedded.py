@@ -1,4 +1,4 @@
-"""A whole cluster in one process, for a laptop: master, hosts that share this machine, and the `coding` framework."""
+"""A whole cluster in one process, for a laptop: master, hosts that share this machine, and the built-in frameworks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from offerer.resources import Resources, merge_ranges
 from offerer.types import SECOND
 
 MAX_HOSTS: Final = 12
-FRAMEWORK: Final = "coding"
+FRAMEWORKS: Final = ("coding", "batch")
 
 _CLUSTER: Final = "dev"
 _FIXED_PORTS: Final = (1, 19_999)
@@ -58,7 +59,9 @@ async def running_cluster(setup: Setup, usual: str) -> AsyncIterator[Master]:
         try:
             async with asyncio.TaskGroup() as group:
                 parts = [group.create_task(each.run()) for each in executors]
-                parts.append(group.create_task(run_framework(lambda: load_framework(FRAMEWORK), master.address)))
+                for name in FRAMEWORKS:
+                    make = partial(load_framework, name)
+                    parts.append(group.create_task(run_framework(make, master.address)))
                 yield master
                 for part in parts:
                     part.cancel()

@@ -23,6 +23,7 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "Dry run": ("offerer.cli.plan", ("plan",)),
     "Updates": ("offerer.cli.updates", ("update", "rollback", "pause", "resume", "promote", "abort")),
+    "Jobs": ("offerer.cli.batch", ("batch",)),
     "Containers": ("offerer.cli.containers", ("exec", "cp", "top")),
     "Cluster": (
         "offerer.cli.cluster",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import click
@@ -93,6 +93,14 @@ def _field_lines(document: Mapping[str, object], indent: str) -> list[str]:
         else:
             lines.append(f"{indent}{(key + ':').ljust(width)} {_text(value)}".rstrip())
     return lines
+
+
+def write_output(output: Iterable[tuple[bool, bytes]]) -> None:
+    """Pass on what a task wrote, as it comes: its stdout to stdout and its stderr to stderr."""
+    for is_stderr, data in output:
+        stream = sys.stderr.buffer if is_stderr else sys.stdout.buffer
+        stream.write(data)
+        stream.flush()
 
 
 # -- amounts and ages -----------------------------------------------------------------------------------------

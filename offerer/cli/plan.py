@@ -12,8 +12,8 @@ import click
 
 from offerer.cli.common import EXIT_FAILED, Session, json_option, pass_session, run_reporting_errors
 from offerer.cli.output import Column, Row, print_json, print_table
-from offerer.cli.services import difference_text, read_file
-from offerer.cli.waiting import FRAMEWORK, PATIENCE, TARGET, user, warn
+from offerer.cli.services import difference_text
+from offerer.cli.waiting import FRAMEWORK, PATIENCE, TARGET, read_file, user, warn
 from offerer.errors import OffererError
 
 EXIT_ERROR: Final = 255

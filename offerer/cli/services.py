@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
 
 from offerer.cli.common import Session, json_option, pass_session
-from offerer.cli.output import Column, Row, age, clock_text, print_fields, print_json, print_table
+from offerer.cli.output import Column, Row, age, clock_text, print_fields, print_json, print_table, write_output
 from offerer.cli.waiting import (
     FRAMEWORK,
     PATIENCE,
     TARGET,
     plan_option,
+    read_file,
     report,
     user,
     wait_options,
@@ -24,7 +24,6 @@ from offerer.cli.waiting import (
     warn,
 )
 
-_LARGEST_FILE: Final = 512 << 10  # characters; the framework takes no more
 _LARGEST_TAIL: Final = (1 << 31) - 1
 _TIMES: Final = frozenset({"at", "ended", "placed", "pushed_at", "since", "started", "started_at"})
 
@@ -290,13 +289,9 @@ def logs(
     if framework == FRAMEWORK and "." not in target:  # a task id has dots, the name of a task has none
         task = session.call(FRAMEWORK, "task", {"target": target})
     where = task.get("host_id") or task.get("host") or ""
-    output = session.logs(
-        framework, task["task_id"], host_id=where, follow=follow, tail=tail, timestamps=timestamps
-    )  # fmt: skip
-    for is_stderr, data in output:
-        stream = sys.stderr.buffer if is_stderr else sys.stdout.buffer
-        stream.write(data)
-        stream.flush()
+    write_output(
+        session.logs(framework, task["task_id"], host_id=where, follow=follow, tail=tail, timestamps=timestamps)
+    )
 
 
 # -- inside ---------------------------------------------------------------------------------------------------
@@ -336,16 +331,3 @@ def _update_text(row: Row) -> str:
 
 def _ran_text(row: Row) -> str:
     return age(row["started"], row["ended"]) if row["started"] and row["ended"] else ""
-
-
-def read_file(file: Any) -> str:
-    """The text of a service file. Raises `click.UsageError`."""
-    try:
-        text = str(file.read(_LARGEST_FILE + 1))
-    except UnicodeDecodeError:
-        raise click.UsageError(f"{file.name} is not UTF-8 text; a service file is YAML") from None
-    except OSError as error:
-        raise click.UsageError(f"{file.name} cannot be read: {error.strerror}") from None
-    if len(text) > _LARGEST_FILE:
-        raise click.UsageError(f"{file.name} is larger than {_LARGEST_FILE >> 10} KiB; no service file is")
-    return text

@@ -24,6 +24,7 @@ POLL: Final = 0.3
 PATIENCE: Final = 300.0
 """Seconds for what plays through an update first: hundreds of tasks of one service take a while."""
 TARGET: Final = "SERVICE[/JOB[/TASK]]"
+_LARGEST_FILE: Final = 512 << 10  # characters; a framework takes no more
 
 
 def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
@@ -130,3 +131,16 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may run as a user without a name
         return "unknown"
+
+
+def read_file(file: Any, what: str = "service") -> str:
+    """The text of a service file, or of one of another kind. Raises `click.UsageError`."""
+    try:
+        text = str(file.read(_LARGEST_FILE + 1))
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{file.name} is not UTF-8 text; a {what} file is YAML") from None
+    except OSError as error:
+        raise click.UsageError(f"{file.name} cannot be read: {error.strerror}") from None
+    if len(text) > _LARGEST_FILE:
+        raise click.UsageError(f"{file.name} is larger than {_LARGEST_FILE >> 10} KiB; no {what} file is")
+    return text

@@ -23,7 +23,8 @@ PURE = sorted(
     [
         *ROOT.glob("offerer/core/*.py"),
         *ROOT.glob("offerer/allocator/*.py"),
-        *(path for path in ROOT.glob("frameworks/coding/*.py") if path.name != "__init__.py"),
+        ROOT / "frameworks/journal.py",
+        *(path for path in ROOT.glob("frameworks/*/*.py") if path.name != "__init__.py"),
         *(ROOT / "executor" / f"{name}.py" for name in ("allow", "health", "lifecycle", "records", "spec", "statuses")),
         *(
             ROOT / "offerer" / f"{name}.py"

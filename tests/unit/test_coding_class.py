@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import frameworks.coding.writer
+import frameworks.writer
 from frameworks.coding import Coding
 from offerer import Conflict, HostId, InvalidInput, NotFound, Put, Resources, TaskId, Time, Unavailable
 from tests.coding_cluster import SimCluster, SimHost
@@ -116,8 +116,8 @@ async def hosted(store: MemoryStore, hosts: dict[HostId, SimHost] | None = None)
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(frameworks.coding.writer, "RETRY", 0.001)
-    monkeypatch.setattr(frameworks.coding.writer, "_PATIENCE", 0.05)
+    monkeypatch.setattr(frameworks.writer, "RETRY", 0.001)
+    monkeypatch.setattr(frameworks.writer, "_PATIENCE", 0.05)
     yield
 
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from frameworks.coding.journal import Journal
+from frameworks.journal import Journal
 from offerer import Conflict, Context, Delete, Put, Unavailable
 
 RETRY: Final = 1.0
