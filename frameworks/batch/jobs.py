@@ -13,9 +13,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from frameworks.batch.names import task_id
-from frameworks.batch.spec import JobFile
+from frameworks.batch.spec import InstanceSettings, JobFile
 from frameworks.coding.plans import TaskPlan, container_to_launch, plan_task
-from frameworks.coding.spec import Settings
 from offerer import HostId, PortMapping, Resources, TaskId, TaskInfo, TaskState, Time
 
 JOBS: Final = "jobs/"
@@ -111,7 +110,7 @@ class Job:
     plan: TaskPlan = field(init=False)
 
     def __post_init__(self) -> None:
-        self.plan = plan_task(self.spec, Settings())
+        self.plan = plan_task(self.spec, InstanceSettings())
 
     @property
     def order(self) -> tuple[int, int]:

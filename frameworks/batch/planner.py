@@ -139,7 +139,7 @@ class Planner:
             if host is None:
                 host = Host(offer.host_id, offer.host, {}, offer.address, _NOTHING, _NOTHING)
                 self._hosts[offer.host_id] = host
-            host.add(offer)
+            host.add(offer, now)
             self._host_of[offer.id] = host
             all_ = host.free + self._ours.get(host.id, _NOTHING)
             host.most = Resources(max(all_.cpus, host.most.cpus), max(all_.memory, host.most.memory))
@@ -261,7 +261,7 @@ class Planner:
             if not job.started:
                 self._state.started(job, instance.started)
         if status.state is TaskState.UNREACHABLE and before is not TaskState.UNREACHABLE:
-            self._alarm("lost", job, instance, job.spec.patience, now)
+            self._alarm("lost", job, instance, job.plan.on_host_lost, now)
         if status.state is TaskState.RUNNING and before is not TaskState.RUNNING:
             self._alarm("limit", job, instance, job.spec.limit, instance.started)
         if status.task_id in self._dying:

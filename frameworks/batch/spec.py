@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
-from pydantic import Discriminator, Field, PlainValidator, Tag, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from frameworks.coding.check import Format, check_source
 from frameworks.coding.names import NAME_RULE, is_label
@@ -13,7 +13,7 @@ from frameworks.coding.settings import Part, PortSpec, ProbeSpec, ResourceSpec
 from frameworks.coding.source import Path, Problem, Source, field_path, parse
 from frameworks.coding.spec import Settings
 from frameworks.coding.strategy import Restart
-from frameworks.coding.values import Duration, Factor, parse_duration, shown
+from frameworks.coding.values import Duration, Factor, OnHostLost, parse_duration, shown
 from offerer import InvalidInput, Time
 
 MAX_INSTANCES: Final = 100_000
@@ -35,13 +35,13 @@ class BackoffSpec(Part):
     longest: Duration = "5m"
 
 
-class LostSpec(Part):
-    """For how long an instance on a host that does not answer is waited for."""
+class InstanceSettings(Settings):
+    """How an instance runs and where, and what becomes of it when its host does not answer."""
 
-    move_after: Duration
+    on_host_lost: OnHostLost | None = None
 
 
-class JobFile(Settings):
+class JobFile(InstanceSettings):
     """One job: so many instances of one command, each run until it has ended well."""
 
     job: Annotated[str, PlainValidator(_name)]
@@ -52,10 +52,6 @@ class JobFile(Settings):
     backoff: BackoffSpec = BackoffSpec()
     time_limit: Duration | None = None
     max_failed: Annotated[int, Field(ge=0)] | None = None
-    on_host_lost: Annotated[
-        Annotated[Literal["wait", "move"], Tag("<text>")] | Annotated[LostSpec, Tag("<map>")],
-        Discriminator(lambda value: "<map>" if isinstance(value, dict | LostSpec) else "<text>"),
-    ] = LostSpec(move_after="5m")
 
     @model_validator(mode="after")
     def _something_to_run(self) -> JobFile:
@@ -76,13 +72,6 @@ class JobFile(Settings):
         """How long one instance may run."""
         return None if self.time_limit is None else parse_duration(self.time_limit)
 
-    @property
-    def patience(self) -> Time | None:
-        """How long after its host was lost an instance is run elsewhere; None: never."""
-        if isinstance(self.on_host_lost, LostSpec):
-            return parse_duration(self.on_host_lost.move_after)
-        return 0 if self.on_host_lost == "move" else None
-
     def content(self) -> dict[str, Any]:
         """What was written, without comments and layout."""
         return self.model_dump(mode="json", exclude_unset=True)
@@ -92,7 +81,6 @@ _FORMAT: Final = Format(
     (
         (r"", JobFile),
         (r"backoff", BackoffSpec),
-        (r"on_host_lost", LostSpec),
         (r"health|readiness|liveness", ProbeSpec),
         (r"resources", ResourceSpec),
         (r"ports/\d+", PortSpec),
@@ -103,7 +91,7 @@ _FORMAT: Final = Format(
         "max_parallel": "parallel", "mem": "memory", "name": "job", "parallelism": "parallel",
         "replicas": "instances", "timeout": "time_limit",
     },
-    {"job": "job: resize", "move_after": "move_after: 5m"},
+    {"job": "job: resize"},
 )  # fmt: skip
 
 

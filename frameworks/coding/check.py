@@ -138,7 +138,7 @@ def _string_maps(data: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _problems(error: ValidationError, source: Source, format: Format) -> Iterator[Problem]:
     for each in error.errors(include_url=False):
-        path: Path = tuple(part for part in each["loc"] if part not in ("<list>", "<map>", "<text>"))
+        path: Path = tuple(part for part in each["loc"] if part not in ("<list>", "<map>"))
         if path and path[-1] == "[key]":
             path = path[:-1]
         yield Problem(source.line_of(path), path, _message(each, path, format))

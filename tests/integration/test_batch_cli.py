@@ -128,8 +128,7 @@ def test_what_is_wrong_with_a_file_is_told_by_line(cluster: Processes, tmp_path:
         f"{file}:4: retries: -1 must be 0 or more",
         f"{file}:5: time_limit: 'soon' is not a duration; write for example 10s or 1m30s",
         f"{file}:6: env.A: 0644 can be read in several ways; write '0644'",
-        f"{file}:7: on_host_lost.move_after: missing; add for example move_after: 5m",
-        f"{file}:7: on_host_lost.move: unknown field; known here: move_after",
+        f"{file}:7: on_host_lost: a mapping is not wait, move or {{move_after: 60s}}",
     ]
 
 
