@@ -159,6 +159,9 @@ class SimCluster:
     def rollback(self, target: str, to: int | None = None) -> orders.Answer:
         return self._ordered(orders.rollback(self.state, parse_target(target), to, "me", self.now))
 
+    def restart(self, *targets: str) -> orders.Answer:
+        return self._ordered(orders.restart(self.state, self._targets(targets), "me", self.now))
+
     def down(self, *targets: str) -> orders.Answer:
         return self._ordered(orders.down(self.state, self._targets(targets), self.now))
 

@@ -59,6 +59,7 @@ class Api:
             "services": self._services,
             "task": self._task,
             "rollback": self._rollback,
+            "restart": self._restart,
             "diff": self._diff,
             "why": self._why,
             "rollout": self._rollout,
@@ -127,6 +128,10 @@ class Api:
         (target,) = self._targets(arguments, only_one=True)
         to, who = _number(arguments, "to"), _string(arguments, "who")
         return await self._carry_out(orders.rollback(self._state, target, to, who, self._now()))
+
+    async def _restart(self, arguments: Arguments) -> dict[str, object]:
+        targets, who = self._targets(arguments), _string(arguments, "who")
+        return await self._carry_out(orders.restart(self._state, targets, who, self._now()))
 
     async def _pause(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from frameworks.coding.names import Target, parse_task_id
+from frameworks.coding.names import Target
 from frameworks.coding.records import Run, Task
 from offerer import Entry, TaskStatus
 
@@ -14,7 +14,6 @@ PREFIX: Final = "history/"
 
 def entry_of(task: Task, run: Run, status: TaskStatus, image: str) -> tuple[str, bytes]:
     """Key and value of the entry of a container that ended with this status."""
-    parsed = parse_task_id(run.id)
     record = {
         "task_id": run.id,
         "revision": run.revision,
@@ -30,8 +29,7 @@ def entry_of(task: Task, run: Run, status: TaskStatus, image: str) -> tuple[str,
         "reason": status.reason.name,
         "message": status.message,
     }
-    number = parsed[2] if parsed else task.attempt
-    return f"{PREFIX}{task.name}/{number:08}", json.dumps(record, ensure_ascii=False).encode()
+    return f"{PREFIX}{task.name}/{run.number or task.attempt:08}", json.dumps(record, ensure_ascii=False).encode()
 
 
 def prefix_of(target: Target) -> str:

@@ -9,6 +9,7 @@ what they leave behind is stopped when the host is back, unless it is back befor
 from __future__ import annotations
 
 from collections.abc import Iterable
+
 from frameworks.coding.names import JobName
 from frameworks.coding.obstacles import steady_at
 from frameworks.coding.placement import Host

@@ -59,7 +59,7 @@ def to_stop(state: State, task: Task, run: Run, now: Time) -> bool:
     if task.wanted is None:
         return not _needed(state, task)
     if run is task.run:
-        return task.wanted != run.revision and _can_be_spared(state, task, run)
+        return (task.wanted != run.revision or run.evicted) and _can_be_spared(state, task, run)
     if run.moving == LOST:
         if run.state in (None, TaskState.UNREACHABLE):
             return False  # it goes when its host is back
@@ -72,7 +72,7 @@ def to_stop(state: State, task: Task, run: Run, now: Time) -> bool:
 def steady_at(state: State, task: Task) -> Time | None:
     """From when on the task counts as arrived at what is wanted, if its container stays ready; None: it is not."""
     run = task.run
-    if run is None or not run.ready or run.revision != task.wanted:
+    if run is None or not run.ready or run.revision != task.wanted or run.evicted:
         return None
     return run.ready_since + state.strategy(task.name.of_job).healthy_for
 
@@ -124,8 +124,9 @@ def reason(state: State, task: Task, now: Time) -> str:
         return _beside(task, f"{ended_text(task)}; {why}" if ended else why)
     if not run.launched:
         return _beside(task, f"is being placed on {run.host}")
-    if task.wanted != run.revision:
-        what = "stops" if task.wanted is None else f"makes way for r{task.wanted}"
+    if task.wanted != run.revision or run.evicted:
+        again = "is started anew" if task.wanted == run.revision else f"makes way for r{task.wanted}"
+        what = "stops" if task.wanted is None else again
         if run.kill_sent or to_stop(state, task, run, now):
             return what
         if task.wanted is None:

@@ -1,4 +1,4 @@
-"""What `up`, `update`, `rollback` and `down` change about what is wanted. Pure; the planner carries it out."""
+"""What commands such as `up`, `update` and `down` change about what is wanted. Pure; the planner carries it out."""
 
 from __future__ import annotations
 
@@ -70,6 +70,16 @@ def update(state: State, targets: Sequence[Target], who: str, now: Time) -> Answ
         changed += answer.changed
         unchanged += answer.unchanged
     return Answer(list(dict.fromkeys(changed)), unchanged, [])
+
+
+def restart(state: State, targets: Sequence[Target], who: str, now: Time) -> Answer:
+    """Start what is up anew, at the revision it has or is on its way to, in the manner of an update."""
+    changed: list[TaskName] = []
+    for target in targets:
+        goals = {task.name: goal for task in _up_now(state, target) if (goal := _goal(state, task.name))}
+        put_update(state, target.service, dict(goals), who, now, restarts=goals)
+        changed += goals
+    return Answer(list(dict.fromkeys(changed)), [], [])
 
 
 def rollback(state: State, target: Target, number: int | None, who: str, now: Time) -> Answer:

@@ -160,6 +160,8 @@ class Planner:
         """Tasks changed."""
         for status in statuses:
             observe(self._state, status, now)
+            if status.draining and status.host_id in self._hosts:
+                self._hosts[status.host_id].absent = True
             if status.reason is Reason.HOST_REMOVED and (host := self._hosts.pop(status.host_id, None)):
                 self._let_go(host)
         return self.plan(now)

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
-from frameworks.coding.names import TaskName
+from frameworks.coding.names import TaskName, parse_task_id
 from offerer import HostId, PortMapping, TaskId, TaskState, Time
 
 TASKS: Final = "tasks/"
@@ -56,6 +56,12 @@ class Run:
     def left_behind(self) -> bool:
         """Whether another has taken its place since its host was lost, and the host is still not back."""
         return self.evicted and self.moving == LOST and self.state is TaskState.UNREACHABLE
+
+    @property
+    def number(self) -> int:
+        """Which launch of its task it is."""
+        parsed = parse_task_id(self.id)
+        return parsed[2] if parsed else 0
 
     @property
     def running(self) -> bool:
@@ -227,6 +233,8 @@ class Update:
     """The jobs of which more than the canaries may move."""
     given_up: set[TaskName] = field(default_factory=set)
     """Tasks that did not come up in time and are no longer waited for."""
+    restarts: dict[TaskName, int] = field(default_factory=dict)
+    """The tasks that are to be started anew even at the revision they have, each with its last launch before that."""
 
     def to_bytes(self) -> bytes:
         """Its entry in the store."""
@@ -235,6 +243,7 @@ class Update:
             "origins": {f"{name.job}/{name.task}": revision for name, revision in self.origins.items()},
             "promoted": sorted(self.promoted),
             "given_up": sorted(f"{name.job}/{name.task}" for name in self.given_up),
+            "restarts": {f"{name.job}/{name.task}": launch for name, launch in self.restarts.items()},
         }
         return json.dumps(record, ensure_ascii=False).encode()
 
@@ -246,7 +255,7 @@ class Update:
         def named(names: list[str]) -> list[TaskName]:
             return [TaskName(service, *name.split("/")) for name in names]
 
-        for field_ in ("targets", "origins"):
+        for field_ in ("targets", "origins", "restarts"):
             revisions = record.get(field_, {})
             record[field_] = dict(zip(named(list(revisions)), revisions.values(), strict=True))
         record["promoted"] = set(record.get("promoted", ()))

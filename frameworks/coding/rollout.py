@@ -6,6 +6,7 @@ own record how far it is. Jobs go one after another in the order of their depend
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from frameworks.coding.names import JobName, TaskName, natural
@@ -55,37 +56,48 @@ def _set_going(state: State, service: str, update: Update, left: list[Task], now
     slots = strategy.at_once - len(flying)
     if canaries:
         slots = min(slots, canaries - moved)
-    doomed = sum(task.ready and task.run is not None and task.run.revision != task.wanted for task in flying)
+    doomed = sum(task.ready and (run := task.run) is not None and (run.revision != task.wanted or run.evicted)
+                 for task in flying)  # fmt: skip
     may_lose = spare(state, job) - doomed
     set_going = False
     waiting = [task for task in left if not under_way(task, update)]
     for task in sorted(waiting, key=lambda each: (each.ready, each.leaving is None, natural(each.name))):
         goal = update.targets[task.name]
-        loses = _loses(state, task, goal)
+        loses = _loses(state, update, task, goal)
         if slots <= 0:
             break
         if loses and not (strategy.start_first and goal is not None):
             if may_lose <= 0:
                 continue
             may_lose -= 1
+        if _is_stale(update, task) and task.run is not None:
+            task.run.evicted = True
         state.want(task, goal, now)
         slots -= 1
         set_going = True
     return set_going
 
 
-def _loses(state: State, task: Task, goal: int | None) -> bool:
+def _loses(state: State, update: Update, task: Task, goal: int | None) -> bool:
     """Whether a ready container has to go for this move, and the task has no other."""
-    if goal is None:
-        return task.ready
     run = task.run
-    return run is not None and run.ready and not task.old and not state.same(task, run.revision, goal)
+    if goal is None or run is None:
+        return task.ready and goal is None
+    return run.ready and not task.old and (_is_stale(update, task) or not state.same(task, run.revision, goal))
+
+
+def _is_stale(update: Update, task: Task) -> bool:
+    """Whether its container is to be started anew whatever its revision, and has not been."""
+    last = update.restarts.get(task.name)
+    return last is not None and task.run is not None and task.run.number <= last
 
 
 def _is_new(state: State, update: Update, task: Task) -> bool:
     """Whether the update brings something new to this task, rather than a number."""
     goal = update.targets[task.name]
-    return goal is not None and not state.same(task, update.origins.get(task.name), goal)
+    if goal is None or task.name in update.restarts:
+        return goal is not None
+    return not state.same(task, update.origins.get(task.name), goal)
 
 
 def _wait_for_promotion(
@@ -136,6 +148,12 @@ def turn_back(state: State, service: str, update: Update, why: str, now: Time) -
         state.task(name).planned = ""
     update.targets, update.back, update.why, update.paused = moved, True, why, ""
     update.given_up, update.progressed, update.arrived = set(), now, 0
+    for name in update.restarts:
+        run = state.task(name).run
+        if run is not None and run.evicted and not run.kill_sent and _is_stale(update, state.task(name)):
+            run.evicted = False  # it has not made way yet, so it need not
+            state.changed(state.task(name))
+    update.restarts = {}
     put(state, service, update)
 
 
@@ -155,11 +173,13 @@ def remaining(state: State, update: Update, now: Time) -> list[Task]:
 
 def under_way(task: Task, update: Update) -> bool:
     """Whether a task that has not arrived was set going."""
-    return task.wanted == update.targets[task.name]
+    if task.wanted != update.targets[task.name]:
+        return False
+    return not _is_stale(update, task) or task.run is not None and task.run.evicted
 
 
 def _arrived(state: State, task: Task, update: Update, now: Time) -> bool:
-    if not under_way(task, update) or not task.settled:
+    if not under_way(task, update) or not task.settled or _is_stale(update, task):
         return False
     if task.run is None or not _is_new(state, update, task):
         return True
@@ -172,8 +192,17 @@ def put(state: State, service: str, update: Update) -> None:
     state.journal.put(UPDATES + service, update)
 
 
-def put_update(state: State, service: str, targets: dict[TaskName, int | None], who: str, now: Time) -> None:
+def put_update(
+    state: State,
+    service: str,
+    targets: dict[TaskName, int | None],
+    who: str,
+    now: Time,
+    restarts: Collection[TaskName] = (),
+) -> None:
     """Add these targets to the service's update; a later one takes the place of an earlier one of the same task.
+
+    `restarts` are those of them to be started anew even where the revision is what they have.
 
     What it goes back to is what was before the earlier update, since that never was complete.
     """
@@ -185,6 +214,7 @@ def put_update(state: State, service: str, targets: dict[TaskName, int | None], 
         who,
         now,
         progressed=now,
+        restarts={**(earlier.restarts if earlier else {}), **{name: state.task(name).attempt for name in restarts}},
     )
     state.updates[service] = update
     put(state, service, update)
@@ -199,6 +229,7 @@ def cancel(state: State, tasks: list[Task]) -> None:
         for task in tasks:
             update.targets.pop(task.name, None)
             update.origins.pop(task.name, None)
+            update.restarts.pop(task.name, None)
         put(state, service, update)
 
 

@@ -113,7 +113,9 @@ class State:
     def sort_containers(self, task: Task) -> None:
         """Decide which container of a task is its present one, where a successor may start beside the old one."""
         run = task.run
-        if task.wanted is None or run is not None and (not run.launched or self.same(task, run.revision, task.wanted)):
+        if task.wanted is None or run is not None and not run.launched:
+            return
+        if run is not None and not run.evicted and self.same(task, run.revision, task.wanted):
             return
         if run is not None and run.ready and not task.on_their_way_out and self.strategy(task.name.of_job).start_first:
             task.old, task.run = [run, *task.old], None  # it goes on until its successor can be relied on

@@ -22,7 +22,7 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         ("push", "up", "down", "status", "ps", "why", "inspect", "history", "diff", "logs"),
     ),
     "Dry run": ("offerer.cli.plan", ("plan",)),
-    "Updates": ("offerer.cli.updates", ("update", "rollback", "pause", "resume", "promote", "abort")),
+    "Updates": ("offerer.cli.updates", ("update", "rollback", "restart", "pause", "resume", "promote", "abort")),
     "Jobs": ("offerer.cli.batch", ("batch",)),
     "Containers": ("offerer.cli.containers", ("exec", "cp", "top")),
     "Cluster": (

@@ -1,4 +1,4 @@
-"""``offerer update|rollback|pause|resume|promote|abort``: moving what runs to another revision."""
+"""``offerer update|rollback|restart|pause|resume|promote|abort``: moving what runs to other containers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,12 @@ def update(
 
 
 def _watch_if(
-    watched: bool, session: Session, answer: Mapping[str, Any], timeout: float | None, as_json: bool
+    watched: bool,
+    session: Session,
+    answer: Mapping[str, Any],
+    timeout: float | None,
+    as_json: bool,
+    done: str = "updated",
 ) -> None:
     if watched:
         names = [*answer["changed"], *answer["unchanged"]]
@@ -66,7 +71,7 @@ def _watch_if(
         under_way = [each for each in others if _under_way(session, each)]
         code = watch(session, [*moved, *under_way], timeout, as_json)
         if not code and not as_json:
-            click.echo(f"{len(names)} task{'' if len(names) == 1 else 's'} updated")
+            click.echo(f"{len(names)} task{'' if len(names) == 1 else 's'} {done}")
         sys.exit(code)
 
 
@@ -88,6 +93,23 @@ def rollback(
     answer = session.call(FRAMEWORK, "rollback", {"target": target, "to": to, "who": user()})
     report(answer, "to move back", "there already", as_json)
     _watch_if(watched, session, answer, timeout, as_json)
+
+
+@click.command()
+@click.argument("targets", metavar=f"{TARGET}...", nargs=-1, required=True)
+@watch_options
+@json_option
+@pass_session
+def restart(session: Session, targets: Sequence[str], watched: bool, timeout: float | None, as_json: bool) -> None:
+    """Start running tasks anew, at the revision they have, one after another as the job's `update:` says.
+
+    It is an update like any other: pause, resume and abort take it too, and --watch ends with the same exit codes.
+
+    Example: offerer restart core/web --watch
+    """
+    answer = session.call(FRAMEWORK, "restart", {"target": list(targets), "who": user()})
+    report(answer, "to start anew", "", as_json)
+    _watch_if(watched, session, answer, timeout, as_json, "started anew")
 
 
 def _under_way(session: Session, service: str) -> bool:

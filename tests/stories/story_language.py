@@ -29,7 +29,7 @@ Commands (`[…]` may be left out, TARGET is SERVICE[/JOB[/TASK]])::
     H is draining | is cordoned | is active
     push                                 the file in the lines below, indented
     push OLD => NEW                      the last file with this text in place of that, everywhere
-    up | update | down TARGET …
+    up | update | restart | down TARGET …
     plan [up | update] TARGET …          what that would do; `do plan` then does it, as it was shown
     rollback TARGET [to N]
     pause | resume | promote | abort SERVICE
@@ -182,6 +182,9 @@ class Story:
 
     def on_update(self, words: list[str]) -> None:
         self._ordered(words, "update")
+
+    def on_restart(self, words: list[str]) -> None:
+        self._ordered(words, "restart")
 
     def on_down(self, words: list[str]) -> None:
         self._ordered(words, "down")

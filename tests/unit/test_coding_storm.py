@@ -86,10 +86,10 @@ class Storm(RuleBasedStateMachine):
     def down(self, what: str) -> None:
         self.cluster.down(what)
 
-    @rule(what=TARGETS)
-    def update(self, what: str) -> None:
+    @rule(what=TARGETS, order=st.sampled_from(["update", "update", "restart"]))
+    def update(self, what: str, order: str) -> None:
         try:
-            self.cluster.update(what)
+            getattr(self.cluster, order)(what)
         except Conflict:
             pass  # it is not up
 

@@ -388,7 +388,7 @@ STRATEGIES = st.builds(
     st.integers(0, 5),
     st.sampled_from(["pause", "rollback", "continue"]),
 )
-MISHAPS = ["end", "sick", "well", "lose", "crash", "drain", "drain"]
+MISHAPS = ["end", "sick", "well", "lose", "crash", "drain", "drain", "restart"]
 
 
 @settings(max_examples=60, deadline=None)
@@ -443,6 +443,8 @@ def _fail(c: SimCluster, what: str, pick: int) -> None:
             c.find_again(name)
     elif what == "crash":
         c.restart_framework()
+    elif what == "restart":
+        c.restart("one/web" if pick % 2 else f"one/web/{pick % 5 + 1}")
     elif what == "drain":
         name = "abc"[pick % 3]
         drained = c.hosts[name].availability is Availability.DRAINING  # type: ignore[index]
