@@ -1,4 +1,4 @@
-# demo · test · bench · proto · lint. Each does its own set-up on a fresh Debian or Ubuntu with Python 3.11 or later.
+# demo · test · bench · proto · lint · reference. Each does its own set-up on a fresh Debian or Ubuntu with Python 3.11 or later.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -6,7 +6,7 @@ PROTO_VENV ?= .venv-proto
 PROTOS := common executor framework operator
 ARGS   ?=
 
-.PHONY: demo test bench proto proto-check proto-stubs lint clean packages
+.PHONY: demo test bench proto proto-check proto-stubs lint reference clean packages
 
 # The example: a shop of a dozen services. make demo ARGS=--once brings it up, shows it, and takes it down again.
 demo: $(VENV)/.ready
@@ -25,6 +25,11 @@ lint: $(VENV)/.ready
 
 clean:
 	rm -rf build dist *.egg-info $(VENV) $(PROTO_VENV) .mypy_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The reference of the service file, made from the model that checks it.
+reference: $(VENV)/.ready
+	$(BIN)/offerer schema > docs/service.schema.json
+	$(BIN)/offerer schema --reference > docs/SERVICE_FILE.md
 
 # -- set-up ---------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 from frameworks.coding import orders, rollout
 from frameworks.coding.names import Target, TaskName, parse_target, parse_task_id
 from frameworks.coding.planner import Planner
+from frameworks.coding.files import PushedFile
 from frameworks.coding.pushes import Push, prepare_push
 from frameworks.coding.records import DRAIN
 from frameworks.coding.rehearsal import Rehearsal, Turns
@@ -118,7 +119,8 @@ class SimCluster:
     # -- what an operator does --
 
     def push(self, *files: str) -> Push:
-        push = prepare_push(self.state, [(f"file{i}.yaml", text) for i, text in enumerate(files)], "me", "", self.now)
+        pushed = [PushedFile(f"file{i}.yaml", text) for i, text in enumerate(files)]
+        push = prepare_push(self.state, pushed, "me", "", self.now)
         for revision in push.revisions:
             self.entries[revision.key] = Entry(revision.key, revision.to_bytes(), 1)
         self.state.add_revisions(push.revisions)

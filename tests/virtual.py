@@ -14,6 +14,7 @@ from frameworks.coding import orders
 from frameworks.coding import planner as coding_planner
 from frameworks.coding import state as coding_state
 from frameworks.coding.names import parse_target
+from frameworks.coding.files import PushedFile
 from frameworks.coding.pushes import prepare_push
 from offerer import Decision, Decisions, Entry, Framework, Offer, OfferId, Put, Role, TaskStatus, Time
 from offerer.testing import SimulatedCluster
@@ -142,7 +143,7 @@ class VirtualCoding(Virtual):
 
     def up(self, text: str) -> None:
         """Push a service file and bring it up."""
-        push = prepare_push(self.state, [("service.yaml", text)], "me", "", self.now)
+        push = prepare_push(self.state, [PushedFile("service.yaml", text)], "me", "", self.now)
         for revision in push.revisions:
             self.entries[revision.key] = Entry(revision.key, revision.to_bytes(), 1)
         self.state.add_revisions(push.revisions)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import Field, PlainValidator, model_validator
 
-from frameworks.coding.check import Format, check_source
+from frameworks.coding.check import MODELS_OF_SETTINGS, Format, check_source, why_not_a_container
+from frameworks.coding.files import parts_of, string_maps
 from frameworks.coding.names import NAME_RULE, is_label
-from frameworks.coding.settings import Part, PortSpec, ProbeSpec, ResourceSpec
-from frameworks.coding.source import Path, Problem, Source, field_path, parse
-from frameworks.coding.spec import Settings
+from frameworks.coding.plans import plan_task
+from frameworks.coding.settings import Part
+from frameworks.coding.source import Problem, Source, field_path, parse
+from frameworks.coding.spec import Settings, check_settings
 from frameworks.coding.strategy import Restart
 from frameworks.coding.values import Duration, Factor, OnHostLost, parse_duration, shown
 from offerer import InvalidInput, Time
@@ -55,8 +57,14 @@ class JobFile(InstanceSettings):
 
     @model_validator(mode="after")
     def _something_to_run(self) -> JobFile:
-        if not self.image and not self.command:
-            raise ValueError("there is neither an image nor a command; add for example image: tools:1")
+        given = self.settings_of(InstanceSettings())
+        check_settings(given)
+        for part in (self, *(given.get("containers") or {}).values(), *(given.get("init_steps") or {}).values()):
+            if part.env_file is not None or part.secrets is not None:
+                raise ValueError("env_file and secrets are for services; write what is not secret under env")
+        why = why_not_a_container(plan_task(self, InstanceSettings()))
+        if why:
+            raise ValueError(why)
         if self.time_limit is not None and not parse_duration(self.time_limit):
             raise ValueError("time_limit: 0s leaves no time to run; leave it out for no limit")
         return self
@@ -81,9 +89,7 @@ _FORMAT: Final = Format(
     (
         (r"", JobFile),
         (r"backoff", BackoffSpec),
-        (r"health|readiness|liveness", ProbeSpec),
-        (r"resources", ResourceSpec),
-        (r"ports/\d+", PortSpec),
+        *MODELS_OF_SETTINGS,
     ),
     {
         "activeDeadlineSeconds": "time_limit", "args": "command", "attempts": "retries", "backoffLimit": "retries",
@@ -100,14 +106,14 @@ def check_job(file: str, text: str, settings: Mapping[str, Any]) -> JobFile:
 
     Without a text it is of the settings alone, and a problem has no file and line.
     """
-    source = parse(text, "job") if text else Source({}, {}, {}, [])
+    source = parse(text, "job") if text else Source({}, {}, {}, [], {})
     if isinstance(source.data, dict):
         for field, value in settings.items():
             own = source.data.get(field)
             if isinstance(own, dict) and isinstance(value, dict):
                 value = {**own, **value}
             source.data[field] = value
-    job, problems = check_source(source, JobFile, _string_maps(source.data), _FORMAT)
+    job, problems = check_source(source, JobFile, string_maps(parts_of((), source.data)), _FORMAT)
     if problems or job is None:
         raise InvalidInput("\n".join(_line(problem, file if text else "", settings) for problem in problems))
     return job
@@ -118,9 +124,3 @@ def _line(problem: Problem, file: str, settings: Mapping[str, Any]) -> str:
         return problem.text(file)
     where = field_path(problem.path)
     return f"{where}: {problem.message}" if where else problem.message
-
-
-def _string_maps(data: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for field in ("env", "labels"):
-        if isinstance(data, dict) and isinstance(data.get(field), dict):
-            yield (field,), data[field]

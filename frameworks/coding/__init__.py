@@ -16,6 +16,7 @@ from frameworks.coding.planner import Planner
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import read_revision
 from frameworks.coding.records import TASKS, UPDATES
+from frameworks.coding.secrets import PREFIX as SECRETS
 from frameworks.coding.state import State
 from frameworks.writer import Writer
 from offerer import (
@@ -91,11 +92,12 @@ class Coding(Framework):
                 revisions, at = await context.store.range(REVISIONS)
                 tasks, _ = await context.store.range(TASKS)
                 updates, _ = await context.store.range(UPDATES)
+                secrets, _ = await context.store.range(SECRETS)
             except Unavailable as error:
                 _log.warning("cannot load the services yet: %s", error)
                 await asyncio.sleep(writer.RETRY)
                 continue
-            self._state.load([*revisions, *tasks, *updates], context.now())
+            self._state.load([*revisions, *tasks, *updates, *secrets], context.now())
             for problem in self._state.problems.values():
                 _log.warning("left out: %s", problem)
             return at
@@ -135,7 +137,7 @@ class Coding(Framework):
             revision = read_revision(change.key, change.value, now)
             known = self._state.revisions.get(revision.service, {}).get(revision.number)
             if known is not None:
-                if known.content() != revision.content():
+                if not known.says_the_same(revision):
                     raise InvalidInput(f"{change.key}: a revision never changes; put the next number instead")
                 return
         except InvalidInput as error:

@@ -11,14 +11,24 @@ from typing import Any, Final, TypeVar
 from frameworks.coding import explain, obstacles, orders, rollout, views
 from frameworks.coding.diff import differences
 from frameworks.coding.history import prefix_of, read_entry
-from frameworks.coding.names import Target, TaskName, did_you_mean, natural, parse_target
+from frameworks.coding.files import PushedFile
+from frameworks.coding.names import (
+    Target,
+    TaskName,
+    check_environment,
+    did_you_mean,
+    in_environment,
+    natural,
+    parse_target,
+)
 from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import Push, prepare_push
 from frameworks.coding.records import Task
 from frameworks.coding.rehearsal import Turns
 from frameworks.coding.reviews import Reviews
+from frameworks.coding.secrets import check_name
 from frameworks.coding.state import State
-from offerer import Compare, Conflict, Context, InvalidInput, NotFound, Put, Time
+from offerer import Compare, Conflict, Context, Delete, InvalidInput, NotFound, Put, Time
 
 T = TypeVar("T")
 Arguments = Mapping[str, object]
@@ -67,6 +77,9 @@ class Api:
             "resume": self._resume,
             "promote": self._promote,
             "abort": self._abort,
+            "secret_set": self._secret_set,
+            "secret_remove": self._secret_remove,
+            "secret_list": self._secret_list,
         }
 
     async def handle(self, method: str, arguments: dict[str, object]) -> dict[str, object]:
@@ -82,11 +95,13 @@ class Api:
     async def _push(self, arguments: Arguments) -> dict[str, object]:
         push = self._checked_push(arguments)
         if push.revisions:
-            changes = [Put(revision.key, revision.to_bytes()) for revision in push.revisions]
+            changes = [*push.secrets, *(Put(revision.key, revision.to_bytes()) for revision in push.revisions)]
+            new = [change.key for change in changes if isinstance(change, Put)]
             try:
-                await self._context.store.transact(changes, [Compare(revision.key, 0) for revision in push.revisions])
+                await self._context.store.transact(changes, [Compare(key, 0) for key in new])
             except Conflict:
                 raise Conflict("somebody else pushed one of these services at the same time; push again") from None
+            self._state.secrets.took_place(push.secrets)
             self._state.add_revisions(push.revisions)
             self._context.wake()
         services = [{**views.revision_row(each), "changed": True} for each in push.revisions]
@@ -94,16 +109,52 @@ class Api:
         return {"services": sorted(services, key=lambda row: str(row["service"])), "warnings": push.warnings}
 
     def _checked_push(self, arguments: Arguments) -> Push:
-        files = arguments.get("files")
-        if not isinstance(files, list) or not files:
-            raise InvalidInput("files: give a list of one or more {name, text}")
-        pairs = []
-        for i, file in enumerate(files):
-            name, text = (file.get("name"), file.get("text")) if isinstance(file, dict) else (None, None)
-            if not isinstance(name, str) or not isinstance(text, str):
-                raise InvalidInput(f"files[{i}]: give name and text, both strings")
-            pairs.append((_utf8(f"files[{i}].name", name), _utf8(f"files[{i}].text", text)))
-        return prepare_push(self._state, pairs, _string(arguments, "who"), _string(arguments, "message"), self._now())
+        files, who, message = _pushed_files(arguments), _string(arguments, "who"), _string(arguments, "message")
+        return prepare_push(self._state, files, who, message, self._now())
+
+    async def _secret_set(self, arguments: Arguments) -> dict[str, object]:
+        name, value = self._secret(arguments), arguments.get("value")
+        if not isinstance(value, str):
+            raise InvalidInput("value: give the secret's value, a string")
+        state = self._state
+        version, changes = state.secrets.set(name, value, _string(arguments, "who"), self._now())
+        await self._write_secrets(changes)
+        newest = [revision for service in sorted(state.revisions) if (revision := state.newest(service))]
+        used_by = [revision.service for revision in newest if name in revision.secrets]
+        return {"name": name, "version": version, "changed": bool(changes), "used_by": used_by}
+
+    async def _secret_remove(self, arguments: Arguments) -> dict[str, object]:
+        name = self._secret(arguments)
+        users = [
+            str(task.name)
+            for task in self._state.tasks.values()
+            for plan in [self._state.plan(task) if task.wanted is not None else None]
+            if plan and any(secret.stored_as == name for secret in plan.secrets)
+        ]
+        if users:
+            more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+            raise Conflict(f"{name} is used by {users[0]}{more}; push these without it and update, or take them down")
+        await self._write_secrets(self._state.secrets.remove(name, _string(arguments, "who"), self._now()))
+        return {"name": name}
+
+    async def _write_secrets(self, changes: list[Put | Delete]) -> None:
+        if changes:
+            new = [Compare(change.key, 0) for change in changes if isinstance(change, Put)]
+            try:
+                await self._context.store.transact(changes, new)
+            except Conflict:
+                raise Conflict("somebody else changed this secret at the same time; try again") from None
+            self._state.secrets.took_place(changes)
+            self._context.wake()
+
+    async def _secret_list(self, arguments: Arguments) -> dict[str, object]:
+        environment = check_environment(arguments.get("environment", ""))
+        return {"secrets": list(self._state.secrets.rows(environment)), "now": self._now()}
+
+    def _secret(self, arguments: Arguments) -> str:
+        """What the argument `name` is called in the store."""
+        name = check_name(_string(arguments, "name"))
+        return in_environment(name, check_environment(arguments.get("environment", "")))
 
     async def _up(self, arguments: Arguments) -> dict[str, object]:
         targets = self._targets(arguments)
@@ -221,6 +272,7 @@ class Api:
         targets = self._targets(arguments, default_all=True)
         return {
             "services": views.service_rows(self._state, targets, self._now()),
+            "environments": sorted({each.partition("@")[2] for each in self._state.revisions} - {""}),
             "problems": [self._state.problems[key] for key in sorted(self._state.problems)],
             "now": self._now(),
         }
@@ -264,7 +316,9 @@ class Api:
         return {"update": views.update_row(self._state, service, self._now()), "tasks": tasks, "now": self._now()}
 
     async def _services(self, arguments: Arguments) -> dict[str, object]:
-        newest = [self._state.newest(service) for service in sorted(self._state.revisions)]
+        environment = check_environment(arguments.get("environment", ""))
+        services = [each for each in sorted(self._state.revisions) if each.partition("@")[2] == environment]
+        newest = [self._state.newest(service) for service in services]
         return {"services": [views.revision_row(revision) for revision in newest if revision]}
 
     async def _inspect(self, arguments: Arguments) -> dict[str, object]:
@@ -336,10 +390,12 @@ class Api:
     def _targets(self, arguments: Arguments, *, default_all: bool = False, only_one: bool = False) -> list[Target]:
         """The argument `target`, one or a list. Without it, every service where that makes sense."""
         given = arguments.get("target")
+        environment = check_environment(arguments.get("environment", ""))
         if given in (None, []) and default_all:
-            return [Target(service) for service in sorted(self._state.revisions)]
+            services = sorted(self._state.revisions)
+            return [Target(service) for service in services if service.partition("@")[2] == environment]
         listed = given if isinstance(given, list) else [given]
-        targets = [parse_target(each) for each in listed]
+        targets = [parse_target(each, environment) for each in listed]
         if not targets or only_one and len(targets) != 1:
             count = "one" if only_one else "at least one"
             raise InvalidInput(f"target: name {count} SERVICE, SERVICE/JOB or SERVICE/JOB/TASK")
@@ -357,6 +413,30 @@ class Api:
 
     def _now(self) -> Time:
         return self._context.now()
+
+
+def _pushed_files(arguments: Arguments) -> list[PushedFile]:
+    """The argument `files`: each with name and text, and where there are such, overlay and files that it refers to."""
+    files = arguments.get("files")
+    environment = check_environment(arguments.get("environment", ""))
+    if not isinstance(files, list) or not files:
+        raise InvalidInput("files: give a list of one or more {name, text}")
+    found = []
+    for i, file in enumerate(files):
+        name, text = (file.get("name"), file.get("text")) if isinstance(file, dict) else (None, None)
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise InvalidInput(f"files[{i}]: give name and text, both strings")
+        overlay = file.get("overlay")
+        if overlay is not None and (not isinstance(overlay, str) or not environment):
+            raise InvalidInput(f"files[{i}].overlay: it must be a string, and goes with an environment")
+        beside = [file.get("files", {}), file.get("unreadable", {})]
+        for each in beside:
+            if not isinstance(each, dict) or not all(isinstance(value, str) for value in each.values()):
+                raise InvalidInput(f"files[{i}].files: it must map paths to texts")
+        for field, given in (("name", name), ("text", text), ("overlay", overlay or "")):
+            _utf8(f"files[{i}].{field}", given)
+        found.append(PushedFile(name, text, environment, overlay, *beside))
+    return found
 
 
 def _live_entry(task: Task) -> dict[str, Any]:

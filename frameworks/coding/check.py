@@ -8,14 +8,26 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from frameworks.coding.names import did_you_mean
-from frameworks.coding.plans import plan_service
+from frameworks.coding.containers import fill_in
+from frameworks.coding.files import PushedFile, raw_parts, string_maps
+from frameworks.coding.names import did_you_mean, in_environment
+from frameworks.coding.overlay import render
+from frameworks.coding.plans import TaskPlan, plan_service
 from frameworks.coding.possible import why_impossible
-from frameworks.coding.settings import PortSpec, ProbeSpec, ResourceSpec
-from frameworks.coding.source import Path, Problem, Source, parse
+from frameworks.coding.secrets import check_value
+from frameworks.coding.settings import (
+    LimitSpec,
+    LoggingSpec,
+    PortSpec,
+    ProbeSpec,
+    ResourceSpec,
+    SecretSpec,
+    StepSettings,
+)
+from frameworks.coding.source import Path, Problem, Source
 from frameworks.coding.spec import JobSpec, RestartSpec, ServiceFile, TaskSpec, UpdateSpec
 from frameworks.coding.values import shown
-from offerer import InvalidInput
+from offerer import InvalidInput, InvalidSpec, PortMapping, check_container
 
 _CANONICAL_NUMBER: Final = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*[1-9]|\.0)?")
 
@@ -31,51 +43,117 @@ class Format(NamedTuple):
     """How a field that is missing is written."""
 
 
-_MODELS: Final[tuple[tuple[str, type[BaseModel]], ...]] = (
+Models = tuple[tuple[str, type[BaseModel]], ...]
+MODELS_OF_SETTINGS: Final[Models] = (
+    (r"(.*/)?(health|readiness|liveness)", ProbeSpec),
+    (r"(.*/)?(containers|init_steps)/[^/]+", StepSettings),
+    (r"(.*/)?(containers|init_steps)/[^/]+/resources", LimitSpec),
+    (r"(.*/)?resources", ResourceSpec),
+    (r"(.*/)?ports/\d+", PortSpec),
+    (r"(.*/)?secrets/[^/]+", SecretSpec),
+    (r"(.*/)?logging", LoggingSpec),
+)
+"""Of whatever has the settings of a container."""
+
+_MODELS: Final[Models] = (
     (r"", ServiceFile),
     (r"jobs/[^/]+", JobSpec),
     (r"jobs/[^/]+/tasks/[^/]+", TaskSpec),
     (r"jobs/[^/]+/update", UpdateSpec),
     (r"jobs/[^/]+/restart", RestartSpec),
-    (r".*/(health|readiness|liveness)", ProbeSpec),
-    (r".*/resources", ResourceSpec),
-    (r".*/ports/\d+", PortSpec),
+    *MODELS_OF_SETTINGS,
 )
 # What people write who come from docker-compose, Kubernetes or Marathon.
 _SYNONYMS: Final = {
     "args": "command", "cmd": "command", "containerPort": "container", "count": "replicas", "cpu": "cpus",
-    "entrypoint": "command", "environment": "env", "gpu": "gpus", "hostPort": "host", "hostname": "host",
-    "instances": "replicas", "mem": "memory", "name": "service", "node": "host", "published": "host",
-    "requires": "depends_on", "scale": "replicas", "services": "jobs", "stop_grace_period": "stop_grace",
-    "target": "container",
+    "environment": "env", "gpu": "gpus", "hostPort": "host", "imagePullPolicy": "pull", "initContainers": "init_steps",
+    "init_containers": "init_steps", "instances": "replicas", "log_driver": "logging", "log_opt": "logging",
+    "max-size": "size", "mem": "memory", "mem_limit": "resources", "name": "service", "net": "network_mode",
+    "node": "host", "opts": "options", "published": "host", "pull_policy": "pull", "requires": "depends_on",
+    "scale": "replicas", "services": "jobs", "sidecars": "containers", "source": "store",
+    "stop_grace_period": "stop_grace", "target": "container",
 }  # fmt: skip
 _EXAMPLES: Final = {"service": "service: core", "jobs": "jobs: {web: {image: nginx:1.27}}"}
 _FORMAT: Final = Format(_MODELS, _SYNONYMS, _EXAMPLES)
+_MOST_LISTED: Final = 20  # of more, nobody finds the one that is meant
 M = TypeVar("M", bound=BaseModel)
 
 
 class CheckedFile(NamedTuple):
     """A service file that is right in itself."""
 
-    file: str
+    pushed: PushedFile
     text: str
+    """What it says, its overlay merged over it."""
     service: ServiceFile
     source: Source
 
+    @property
+    def name(self) -> str:
+        """The service with its environment."""
+        return in_environment(self.service.service, self.pushed.environment)
 
-def check_file(file: str, text: str) -> CheckedFile:
+
+def check_file(file: str, text: str, environment: str = "") -> CheckedFile:
     """The service of this file. Raises `InvalidInput` with one line per problem: ``core.yaml:14: jobs.web…: …``."""
-    source = parse(text)
-    service, problems = check_source(source, ServiceFile, _string_maps(source.data), _FORMAT)
-    if service is not None and not problems:
-        for name, job in plan_service(service).items():
-            why = why_impossible(job)
-            if why:
-                path = ("jobs", name, why[0])
-                problems.append(Problem(source.line_of(path), path, why[1]))
+    return check_pushed(PushedFile(file, text, environment))
+
+
+def check_pushed(pushed: PushedFile) -> CheckedFile:
+    """The service of this file, with all that belongs to it. Raises `InvalidInput`."""
+    source = pushed.source()
+    text = pushed.text if pushed.overlay is None else render(source.data)
+    service, problems = check_source(source, ServiceFile, string_maps(raw_parts(source.data)), _FORMAT)
+    if service is not None:
+        if not problems:
+            problems += [*_check_containers(service, source), *_check_places(service, source)]
+        problems += _check_files(service, pushed, source)
     if problems or service is None:
-        raise InvalidInput("\n".join(problem.text(file) for problem in problems))
-    return CheckedFile(file, text, service, source)
+        raise InvalidInput("\n".join(dict.fromkeys(problem.text(pushed.name) for problem in problems)))
+    return CheckedFile(pushed, text, service, source)
+
+
+def _check_files(service: ServiceFile, pushed: PushedFile, source: Source) -> Iterator[Problem]:
+    for path, secret in service.secrets:
+        if secret.file is not None:
+            here = (*path, "file")
+            if secret.file not in pushed.files:
+                yield source.problem(here, pushed.missing(secret.file))
+                continue
+            try:
+                check_value(pushed.files[secret.file])
+            except InvalidInput as error:
+                yield source.problem(here, f"{pushed.beside(secret.file)!r}: {error}")
+
+
+def _check_places(service: ServiceFile, source: Source) -> Iterator[Problem]:
+    for name, job in plan_service(service).items():
+        why = why_impossible(job)
+        if why:
+            yield source.problem(("jobs", name, why[0]), why[1])
+
+
+def _check_containers(service: ServiceFile, source: Source) -> Iterator[Problem]:
+    for job in plan_service(service).values():
+        for task, plan in {id(plan): (task, plan) for task, plan in job.tasks.items()}.values():
+            why = why_not_a_container(plan)
+            if why:
+                own = service.jobs[job.name.job].tasks
+                yield source.problem(("jobs", job.name.job, *(("tasks", task) if own else ())), why)
+
+
+def why_not_a_container(plan: TaskPlan) -> str:
+    """What only shows when all settings of a task are taken together, as an executor does; else empty."""
+    numbers = [wish.host or wish.container or 1 + i for i, wish in enumerate(plan.ports)]
+    ports = [
+        PortMapping(wish.container or number, number, wish.protocol, wish.name or "")
+        for wish, number in zip(plan.ports, numbers, strict=True)
+    ]
+    try:
+        check_container(fill_in(plan.container, plan.parts, ports, {}, lambda *_: ""))
+    except InvalidSpec as error:
+        return str(error).removeprefix("spec.")
+    return ""
 
 
 def check_source(
@@ -114,26 +192,13 @@ def _settle_strings(
                 else:
                     mapping[name] = ""
                     fix = f"{written} can be read in several ways; write '{written}'"
-                    yield Problem(source.line_of(here), here, fix)
+                    yield source.problem(here, fix)
             elif isinstance(value, list | dict):
                 mapping[name] = ""
-                yield Problem(source.line_of(here), here, f"{shown(value)} is not text; write one value")
+                yield source.problem(here, f"{shown(value)} is not text; write one value")
             elif value is None:
                 mapping[name] = ""
-                yield Problem(source.line_of(here), here, "there is no value; write '' for an empty one")
-
-
-def _string_maps(data: Any) -> Iterator[tuple[Path, dict[str, Any]]]:
-    jobs = data.get("jobs") if isinstance(data, dict) else None
-    for job_name, job in (jobs.items() if isinstance(jobs, dict) else ()):
-        parts: list[tuple[Path, Any]] = [(("jobs", job_name), job)]
-        tasks = job.get("tasks") if isinstance(job, dict) else None
-        if isinstance(tasks, dict):
-            parts += [(("jobs", job_name, "tasks", name), task) for name, task in tasks.items()]
-        for path, part in parts:
-            for field in ("env", "labels"):
-                if isinstance(part, dict) and isinstance(part.get(field), dict):
-                    yield (*path, field), part[field]
+                yield source.problem(here, "there is no value; write '' for an empty one")
 
 
 def _problems(error: ValidationError, source: Source, format: Format) -> Iterator[Problem]:
@@ -141,7 +206,7 @@ def _problems(error: ValidationError, source: Source, format: Format) -> Iterato
         path: Path = tuple(part for part in each["loc"] if part not in ("<list>", "<map>"))
         if path and path[-1] == "[key]":
             path = path[:-1]
-        yield Problem(source.line_of(path), path, _message(each, path, format))
+        yield source.problem(path, _message(each, path, format))
 
 
 def _message(error: Mapping[str, Any], path: Path, format: Format) -> str:
@@ -159,6 +224,8 @@ def _message(error: Mapping[str, Any], path: Path, format: Format) -> str:
         return f"{value!r} must be {context['expected']}"
     if kind == "too_short":
         return "there is nothing in it; give at least one"
+    if kind == "bool_type":
+        return f"{shown(value)} must be true or false"
     if kind == "int_type":
         digits = isinstance(value, str) and value.strip("-").isdecimal()
         return f"{shown(value)} is not a whole number" + (f"; write {value}, without quotes" if digits else "")
@@ -168,7 +235,7 @@ def _message(error: Mapping[str, Any], path: Path, format: Format) -> str:
         return f"{shown(value)} is not a list; write for example [{listed}]"
     if kind in ("model_type", "model_attributes_type"):
         what = "there is nothing here" if value is None else f"{shown(value)} is not a mapping"
-        return f"{what}; the fields are {', '.join(_fields(path, format))}"
+        return f"{what}; {_listed('the fields are', _fields(path, format))}"
     if kind == "dict_type":
         return f"{shown(value)} is not a mapping of names; write for example {{web: {{…}}}}"
     return f"{shown(value)}: {error['msg']}"
@@ -185,4 +252,10 @@ def _unknown_field(path: Path, format: Format) -> str:
     known, wrong = _fields(path[:-1], format), str(path[-1])
     synonym = format.synonyms.get(wrong)
     hint = f"; did you mean {synonym!r}?" if synonym in known else did_you_mean(wrong, known)
-    return f"unknown field{hint or '; known here: ' + ', '.join(known)}"
+    return f"unknown field{hint or '; ' + _listed('known here:', known)}"
+
+
+def _listed(what: str, fields: Sequence[str]) -> str:
+    if len(fields) > _MOST_LISTED:
+        return "offerer schema --reference lists the fields"
+    return f"{what} {', '.join(fields)}"

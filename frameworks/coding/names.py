@@ -1,4 +1,5 @@
-"""What things are called: service ``core``, job ``core/web``, task ``core/web/2``, its launch ``core.web.2.r7-3``.
+"""What things are called: service ``core``, job ``core/web``, task ``core/web/2``, its launch ``core.web.2.r7-3``;
+in an environment ``core@staging``, ``core@staging/web/2`` and ``core@staging.web.2.r7-3``.
 
 The parts are DNS labels, so that a task id is a container name as it stands and takes apart in one way only.
 """
@@ -12,8 +13,12 @@ from typing import Final, NamedTuple
 
 from offerer import InvalidInput, TaskId
 
-_LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_TASK_ID: Final = re.compile(r"([a-z0-9-]+)\.([a-z0-9-]+)\.([a-z0-9-]+)\.r(\d+)-(\d+)")
+LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_LABEL: Final = re.compile(LABEL)
+_TASK_ID: Final = re.compile(r"([a-z0-9-]+(?:@[a-z0-9-]+)?)\.([a-z0-9-]+)\.([a-z0-9-]+)\.r(\d+)-(\d+)")
+MAX_ENVIRONMENT: Final = 32
+"""Characters. With the longest names of everything else, a task id still fits into the 255 that it may have."""
+
 NAME_RULE: Final = "use 1 to 63 lower-case letters, digits and '-', with no '-' at either end"
 
 
@@ -62,6 +67,27 @@ class Target(NamedTuple):
         return self.service == name.service and self.job in ("", name.job) and self.task in ("", name.task)
 
 
+def in_environment(service: str, environment: str) -> str:
+    """What a service is called in an environment: ``core@staging``; the base one has no name: ``core``.
+
+    No label has an ``@``, so nothing else can be called so.
+    """
+    return f"{service}@{environment}" if environment else service
+
+
+def check_environment(environment: object) -> str:
+    """The name itself, empty for the base environment. Raises `InvalidInput`."""
+    if environment != "" and (not isinstance(environment, str) or not is_service(f"x@{environment}")):
+        raise InvalidInput(f"environment: {environment!r} is not a name; {NAME_RULE}, and {MAX_ENVIRONMENT} at most")
+    return str(environment)
+
+
+def is_service(name: str) -> bool:
+    """Whether a service may be called so, with or without an environment."""
+    service, at, environment = name.partition("@")
+    return is_label(service) and (not at or is_label(environment) and len(environment) <= MAX_ENVIRONMENT)
+
+
 def is_label(name: str) -> bool:
     """Whether this may be the name of a service, a job or a task."""
     return _LABEL.fullmatch(name) is not None
@@ -76,15 +102,22 @@ def parse_task_id(task_id: str) -> tuple[TaskName, int, int] | None:
 def parse_task_name(text: str) -> TaskName | None:
     """The task of ``core/web/2``; None where it is none."""
     parts = text.split("/")
-    return TaskName(*parts) if len(parts) == 3 and all(map(is_label, parts)) else None
+    return TaskName(*parts) if len(parts) == 3 and _are_names(parts) else None
 
 
-def parse_target(text: object) -> Target:
-    """The target of ``SERVICE[/JOB[/TASK]]``. Raises `InvalidInput`."""
+def parse_target(text: object, environment: str = "") -> Target:
+    """The target of ``SERVICE[/JOB[/TASK]]``, in this environment unless it names one itself. Raises `InvalidInput`."""
     parts = text.split("/") if isinstance(text, str) else []
-    if not 1 <= len(parts) <= 3 or not all(map(is_label, parts)):
+    if not 1 <= len(parts) <= 3 or not _are_names(parts):
         raise InvalidInput(f"target: {text!r} is not SERVICE, SERVICE/JOB or SERVICE/JOB/TASK, for example core/web/2")
-    return Target(*parts)
+    own = parts[0].partition("@")[2]
+    if own and environment and own != environment:
+        raise InvalidInput(f"target: {text!r} is not in the environment {environment!r}; name one of the two")
+    return Target(parts[0] if own else in_environment(parts[0], environment), *parts[1:])
+
+
+def _are_names(parts: list[str]) -> bool:
+    return is_service(parts[0]) and all(map(is_label, parts[1:]))
 
 
 def natural(name: Iterable[str]) -> tuple[tuple[int, str], ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from frameworks.coding import backoff
+from frameworks.coding import backoff, secrets
+from frameworks.coding.containers import SecretPlan
 from frameworks.coding.names import JobName
 from frameworks.coding.records import LOST, Run, Task
 from frameworks.coding.state import State
@@ -23,6 +24,8 @@ def obstacle(state: State, task: Task, now: Time) -> str | None:
                 return f"waits for {run.id} to stop"
     if state.plan(task) is None:
         return f"revision {task.wanted} of it cannot be read"
+    if (secret := lacking_secret(state, task)) is not None:
+        return secrets.missing(secret.stored_as, secret.version)
     if task.blocked:
         return "the cluster refuses it; push a correction and update, or try again with up"
     if task.not_before > now:
@@ -34,6 +37,13 @@ def obstacle(state: State, task: Task, now: Time) -> str | None:
             if missing:
                 return missing
     return None
+
+
+def lacking_secret(state: State, task: Task) -> SecretPlan | None:
+    """A secret that it needs and that is not there."""
+    plan = state.plan(task)
+    needed = plan.secrets if plan else ()
+    return next((each for each in needed if not state.secrets.has(each.stored_as, each.version)), None)
 
 
 def _not_yet(state: State, job: JobName, condition: str) -> str | None:

@@ -15,7 +15,7 @@ from frameworks.coding.company import Company
 from frameworks.coding.explain import shortage
 from frameworks.coding.names import TaskName
 from frameworks.coding.observe import observe
-from frameworks.coding.obstacles import obstacle, steady_at, to_stop
+from frameworks.coding.obstacles import lacking_secret, obstacle, steady_at, to_stop
 from frameworks.coding.placement import Host, Level, choose_ports, refusal
 from frameworks.coding.plans import TaskPlan, task_to_launch
 from frameworks.coding.records import DRAIN, Run, Task
@@ -186,7 +186,8 @@ class Planner:
             task = self._state.tasks[name]
             kills += self._stop_strays(task, now, wakes)
             if task.run is not None and not task.run.launched:
-                if task.run.revision != task.wanted or moves.is_back(task):
+                lacking = lacking_secret(self._state, task)
+                if task.run.revision != task.wanted or moves.is_back(task) or lacking:
                     self._drop_place(task)
             self._state.sort_containers(task)
             for run in list(task.containers):
@@ -321,7 +322,7 @@ class Planner:
                 plan = self._state.plan(task)
                 assert task.run is not None and plan is not None
                 task.run.launched, task.run.since = True, now
-                infos.append(task_to_launch(task.name, task.run.id, plan, task.run.ports))
+                infos.append(task_to_launch(task.name, task.run.id, plan, task.run.ports, self._state.secrets.value))
             decisions.append(Launch(tuple(host.offers), infos))
             self._forget_offers(host)
         return decisions

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
-from frameworks.coding.names import JobName, TaskName
+from frameworks.coding.containers import (
+    NOWHERE,
+    PartPlan,
+    SecretPlan,
+    SecretValue,
+    Surroundings,
+    fill_in,
+    no_secrets,
+    plan_container,
+    resources_of,
+)
+from frameworks.coding.names import JobName, TaskName, in_environment
 from frameworks.coding.rules import Rule, parse_condition
-from frameworks.coding.settings import PortSpec, ProbeSpec, ResourceSpec
+from frameworks.coding.settings import PortSpec, ResourceSpec
 from frameworks.coding.spec import JobSpec, ServiceFile, Settings, TaskSpec
 from frameworks.coding.strategy import DEFAULT, Restart, Strategy
 from frameworks.coding.values import parse_duration
-from offerer import (
-    SECOND,
-    Constraint,
-    ContainerSpec,
-    Mount,
-    PortMapping,
-    Probe,
-    Resources,
-    TaskId,
-    TaskInfo,
-    Time,
-)
+from offerer import SECOND, Constraint, ContainerSpec, PortMapping, Resources, TaskId, TaskInfo, Time
 
 MOVE_AFTER: Final = 60 * SECOND
 """How long a task stays on a host that is lost, where its job says nothing and nothing holds it there."""
@@ -39,8 +39,8 @@ class TaskPlan:
     ports: tuple[PortSpec, ...]
     constraints: tuple[Constraint, ...]
     container: ContainerSpec
-    readiness: ProbeSpec | None = None
-    liveness: ProbeSpec | None = None
+    parts: Mapping[str, PartPlan]
+    """What is left for its launch, by the container's name; "" is the whole."""
     rules: tuple[Rule, ...] = ()
     """Where it may run beside other tasks."""
     prefer: tuple[Constraint | Rule, ...] = field(default=(), compare=False)
@@ -58,7 +58,12 @@ class TaskPlan:
     @property
     def probed(self) -> bool:
         """Whether a probe tells when it can be used."""
-        return self.readiness is not None or self.liveness is not None
+        return any(part.readiness or part.liveness for part in self.parts.values())
+
+    @property
+    def secrets(self) -> Iterator[SecretPlan]:
+        """Those that its containers are given."""
+        return (secret for part in self.parts.values() for secret in part.secrets)
 
     @property
     def free_ports(self) -> int:
@@ -95,12 +100,15 @@ class JobPlan(NamedTuple):
         return tuple(self.conditions)
 
 
-def plan_service(service: ServiceFile) -> dict[str, JobPlan]:
-    """The jobs of a service by name."""
-    return {name: _plan_job(service.service, name, job) for name, job in service.jobs.items()}
+def plan_service(
+    service: ServiceFile, environment: str = "", versions: Mapping[str, int] | None = None
+) -> dict[str, JobPlan]:
+    """The jobs of a service by name, with these versions of secrets."""
+    around = Surroundings(in_environment(service.service, environment), versions)
+    return {name: _plan_job(around, name, job) for name, job in service.jobs.items()}
 
 
-def _plan_job(service: str, name: str, job: JobSpec) -> JobPlan:
+def _plan_job(around: Surroundings, name: str, job: JobSpec) -> JobPlan:
     own: Mapping[str, Settings]
     if job.tasks is not None:
         own = job.tasks
@@ -108,51 +116,47 @@ def _plan_job(service: str, name: str, job: JobSpec) -> JobPlan:
         own = dict.fromkeys([str(number) for number in range(1, (job.replicas or 1) + 1)], TaskSpec())
     depends_on = job.depends_on if isinstance(job.depends_on, dict) else dict.fromkeys(job.depends_on, "healthy")
     conditions = {
-        JobName(*each.split("/")) if "/" in each else JobName(service, each): str(condition)
-        for each, condition in depends_on.items()
+        _neighbour(around.service, each): str(condition) for each, condition in depends_on.items()
     }
     shared: dict[int, TaskPlan] = {}  # replicas have one plan between them
     pack = job.place == "pack"
     for settings in own.values():
         if id(settings) not in shared:
-            shared[id(settings)] = _in_service(service, replace(plan_task(job, settings), pack=pack))
+            shared[id(settings)] = _in_service(around.service, replace(plan_task(job, settings, around), pack=pack))
     tasks = {task: shared[id(settings)] for task, settings in own.items()}
     strategy = job.update.strategy if job.update else DEFAULT
     restart = job.restart.policy if job.restart else Restart()
-    return JobPlan(JobName(service, name), conditions, tasks, strategy, restart)
+    return JobPlan(JobName(around.service, name), conditions, tasks, strategy, restart)
 
 
 def _in_service(service: str, plan: TaskPlan) -> TaskPlan:
-    """The same, with jobs named in full that the file names without its own service."""
+    """The same, with jobs named in full that the file names without its own service or its environment."""
 
     def full(rule: Rule) -> Rule:
-        return rule._replace(job=JobName(service, rule.job.job)) if rule.job and not rule.job.service else rule
+        return rule._replace(job=_neighbour(service, "/".join(filter(None, rule.job)))) if rule.job else rule
 
     prefer = tuple(full(each) if isinstance(each, Rule) else each for each in plan.prefer)
     return replace(plan, rules=tuple(map(full, plan.rules)), prefer=prefer)
 
 
-def plan_task(job: Settings, own: Settings) -> TaskPlan:
+def _neighbour(service: str, written: str) -> JobName:
+    """The job that a file of this service means: of its own, or of another service in the same environment."""
+    if "/" not in written:
+        return JobName(service, written)
+    other, job = written.split("/")
+    return JobName(in_environment(other, service.partition("@")[2]), job)
+
+
+def plan_task(job: Settings, own: Settings, around: Surroundings = NOWHERE) -> TaskPlan:
     """One task, from the settings of its job and what it has of its own."""
-    fields = type(own).model_fields
-    given = {name: getattr(job, name) for name in fields if getattr(job, name) is not None}
-    for name in fields:
-        value = getattr(own, name)
-        if value is not None:
-            given[name] = {**given.get(name, {}), **value} if name in ("env", "labels") else value
-    if own.resources is not None and job.resources is not None:
-        given["resources"] = job.resources.model_copy(update=own.resources.model_dump(exclude_unset=True))
-    if own.host is not None or own.hosts is not None:  # its own place stands in for the job's, however that is written
-        given["host"], given["hosts"] = own.host, own.hosts
+    given = job.settings_of(own)
     ports = tuple(given.get("ports", ()))
-    resources = _resources(given.get("resources") or ResourceSpec(), ports)
-    both = given.get("health")
-    readiness, liveness = given.get("readiness") or both, given.get("liveness") or both
+    container, parts = plan_container(given, around)
     conditions = [parse_condition(each) for each in given.get("constraints", ())]
     constraints = (*_hosts(given), *(each for each in conditions if isinstance(each, Constraint)))
     rules = tuple(each for each in conditions if isinstance(each, Rule))
     prefer = tuple(parse_condition(each) for each in given.get("prefer", ()))
-    plan = TaskPlan(resources, ports, constraints, _container(given), readiness, liveness, rules, prefer)
+    plan = TaskPlan(_resources(resources_of(given), ports), ports, constraints, container, parts, rules, prefer)
     return replace(plan, on_host_lost=_on_host_lost(given.get("on_host_lost"), plan))
 
 
@@ -162,8 +166,9 @@ def _on_host_lost(wanted: object, plan: TaskPlan) -> Time | None:
         return parse_duration(wanted["move_after"])
     if wanted == "move":
         return 0
-    held = plan.tied_to is not None or any(not volume.read_only for volume in plan.container.volumes)
-    return None if held or wanted == "wait" else MOVE_AFTER
+    containers = (plan.container, *plan.container.containers, *plan.container.init_steps)
+    writes = any(not volume.read_only for each in containers for volume in each.volumes)
+    return None if writes or plan.tied_to is not None or wanted == "wait" else MOVE_AFTER
 
 
 def _resources(spec: ResourceSpec, ports: Sequence[PortSpec]) -> Resources:
@@ -180,64 +185,29 @@ def _hosts(given: Mapping[str, object]) -> list[Constraint]:
     return [Constraint("host", "in", tuple(hosts))] if isinstance(hosts, list) else []
 
 
-def _container(given: Mapping[str, object]) -> ContainerSpec:
-    plain = {
-        field: given[field]
-        for field in ("image", "env", "labels", "working_dir", "user", "pull", "stop_signal")
-        if field in given
-    }
-    container = ContainerSpec(**plain)  # type: ignore[arg-type]
-    command, volumes, grace = given.get("command"), given.get("volumes"), given.get("stop_grace")
-    if isinstance(command, list):
-        container = replace(container, command=tuple(command))
-    if isinstance(volumes, list):
-        parts = [each.split(":") for each in volumes]
-        container = replace(container, volumes=tuple(Mount(p[0], p[1], p[2:] == ["ro"]) for p in parts))
-    if isinstance(grace, str):
-        container = replace(container, stop_grace=parse_duration(grace))
-    return container
-
-
-def task_to_launch(name: TaskName, task_id: TaskId, plan: TaskPlan, ports: Sequence[PortMapping]) -> TaskInfo:
+def task_to_launch(
+    name: TaskName, task_id: TaskId, plan: TaskPlan, ports: Sequence[PortMapping], value: SecretValue
+) -> TaskInfo:
     """The launch of this task with these host ports.
 
     The label ``offerer.group`` has executors count the ended containers of a job together.
     """
     labels = {"offerer.service": name.service, "offerer.group": str(name.of_job)}
-    container = container_to_launch(plan, ports, {"OFFERER_TASK": str(name)}, labels)
+    env = {"OFFERER_TASK": str(name)}
+    if environment := name.service.partition("@")[2]:
+        env["OFFERER_ENVIRONMENT"] = environment
+    container = container_to_launch(plan, ports, env, labels, value)
     resources = plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
     return TaskInfo(task_id, resources, container.to_bytes())
 
 
 def container_to_launch(
-    plan: TaskPlan, ports: Sequence[PortMapping], env: Mapping[str, str], labels: Mapping[str, str]
+    plan: TaskPlan,
+    ports: Sequence[PortMapping],
+    env: Mapping[str, str],
+    labels: Mapping[str, str],
+    value: SecretValue = no_secrets,
 ) -> ContainerSpec:
     """The container of a plan with these host ports, and what it is told and marked with beside its own."""
-    return replace(
-        plan.container,
-        ports=tuple(ports),
-        env={**env, **plan.container.env},
-        labels={**plan.container.labels, **labels},
-        readiness=_probe(plan.readiness, ports),
-        liveness=_probe(plan.liveness, ports),
-    )
-
-
-def _probe(spec: ProbeSpec | None, ports: Sequence[PortMapping]) -> Probe | None:
-    if spec is None:
-        return None
-    asks, number = spec.asks, 0
-    if isinstance(asks, int):
-        number = asks
-    elif not spec.command:
-        number = next(port.container for port in ports if asks in (None, port.name))
-    return Probe(
-        http=spec.http or "",
-        port=number,
-        command=tuple(spec.command or ()),
-        interval=parse_duration(spec.interval),
-        timeout=parse_duration(spec.timeout),
-        failures=spec.failures,
-        successes=spec.successes,
-        grace=parse_duration(spec.grace),
-    )
+    container = fill_in(plan.container, plan.parts, ports, env, value)
+    return replace(container, labels={**container.labels, **labels})

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from frameworks.coding.check import CheckedFile, check_file
+from frameworks.coding.check import CheckedFile, check_pushed
+from frameworks.coding.containers import Surroundings
+from frameworks.coding.files import PushedFile
 from frameworks.coding.graph import Fault, check_dependencies
 from frameworks.coding.possible import check_company
 from frameworks.coding.revisions import Revision
+from frameworks.coding.secrets import missing
 from frameworks.coding.source import Problem
 from frameworks.coding.state import State
-from offerer import InvalidInput, Time
+from offerer import Delete, InvalidInput, Put, Time
 
 
 class Push(NamedTuple):
@@ -22,25 +25,27 @@ class Push(NamedTuple):
     unchanged: list[Revision]
     """The newest of those services whose file says nothing new."""
     warnings: list[str]
+    secrets: list[Put | Delete]
+    """The values of those that are in files, where they are new; to be stored too."""
 
 
-def prepare_push(state: State, files: Sequence[tuple[str, str]], who: str, message: str, now: Time) -> Push:
-    """Check files (name, text) and number their revisions. Raises `InvalidInput` with every problem of every file."""
+def prepare_push(state: State, files: Sequence[PushedFile], who: str, message: str, now: Time) -> Push:
+    """Check files and number their revisions. Raises `InvalidInput` with every problem of every file."""
     checked: dict[str, CheckedFile] = {}
     problems: list[str] = []
-    for name, text in files:
+    for pushed in files:
         try:
-            file = check_file(name, text)
+            file = check_pushed(pushed)
         except InvalidInput as error:
             problems.append(str(error))
             continue
-        other = checked.get(file.service.service)
+        other = checked.get(file.name)
         if other:
-            line = file.source.line_of(("service",))
-            problem = Problem(line, ("service",), f"{file.service.service!r} is in {other.file} too; push one of them")
-            problems.append(problem.text(name))
-        checked[file.service.service] = file
-    push = _number(state, checked, who, message, now)
+            what = f"{file.service.service!r} is in {other.pushed.name} too; push one of them"
+            problems.append(file.source.problem(("service",), what).text(pushed.name))
+        checked[file.name] = file
+    push, lacking = _number(state, checked, who, message, now)
+    problems += lacking
     warnings: list[str] = []
     if not problems:
         depends_on = state.dependencies()
@@ -75,16 +80,46 @@ def _never_finished(state: State, pushed: Sequence[Revision]) -> list[Fault]:
     return faults
 
 
-def _number(state: State, checked: dict[str, CheckedFile], who: str, message: str, now: Time) -> Push:
-    push = Push([], [], [])
+def _number(
+    state: State, checked: dict[str, CheckedFile], who: str, message: str, now: Time
+) -> tuple[Push, list[str]]:
+    push, problems = Push([], [], [], []), []
     for service, file in checked.items():
-        revision = Revision(state.next_number(service), file.service, file.file, file.text, who, message, now)
+        versions, puts, lacking = _bind(state, file, who, now)
+        problems += [problem.text(file.pushed.name) for problem in lacking]
+        push.secrets.extend(puts)
+        revision = Revision(
+            state.next_number(service), file.service, file.pushed.title, file.text, who, message, now,
+            file.pushed.environment, versions,
+        )  # fmt: skip
         newest = state.newest(service)
-        if newest is not None and newest.content() == revision.content():
+        if newest is not None and newest.says_the_same(revision):
             push.unchanged.append(newest)
         else:
             push.revisions.append(revision)
-    return push
+    return push, problems
+
+
+def _bind(
+    state: State, file: CheckedFile, who: str, now: Time
+) -> tuple[dict[str, int], list[Put | Delete], list[Problem]]:
+    """The versions of the secrets of a file, what is to be stored of them, and those that are not there."""
+    around = Surroundings(file.name)
+    versions: dict[str, int] = {}
+    puts: list[Put | Delete] = []
+    lacking: list[Problem] = []
+    for path, secret in file.service.secrets:
+        name = around.stored_as(path[-1], secret)
+        if name in versions:
+            continue
+        if secret.file is not None:
+            versions[name], changes = state.secrets.set(name, file.pushed.files[secret.file], who, now)
+            puts += changes
+        elif state.secrets.has(name):
+            versions[name] = state.secrets.newest(name)
+        else:
+            lacking.append(file.source.problem(path, missing(name)))
+    return versions, puts, lacking
 
 
 def _after(state: State, push: Push) -> list[Revision]:
@@ -98,4 +133,4 @@ def _fault_text(fault: Fault, checked: dict[str, CheckedFile]) -> str:
     file = checked.get(fault.job.service)
     if file is None:
         return f"{fault.job}: {fault.field}: {fault.message}"
-    return Problem(file.source.line_of(path), path, fault.message).text(file.file)
+    return file.source.problem(path, fault.message).text(file.pushed.name)

@@ -64,6 +64,7 @@ class Reviews:
         state = self._state
         if push is not None and push.revisions:
             state = state.copy()
+            state.secrets.took_place(push.secrets)
             state.add_revisions(push.revisions)
         if not command:
             there = any(task.wanted is not None for task in state.covered(targets))
@@ -121,7 +122,7 @@ def _contents(state: State, targets: Sequence[Target]) -> dict[str, tuple[int, s
     for target in targets:
         newest = state.newest(target.service)
         if newest is not None:
-            told = json.dumps(newest.content(), sort_keys=True)
+            told = json.dumps([newest.content(), newest.secrets], sort_keys=True)
             found[target.service] = newest.number, hashlib.sha256(told.encode()).hexdigest()
     return found
 

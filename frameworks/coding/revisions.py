@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from frameworks.coding.check import check_file
-from frameworks.coding.names import JobName
+from frameworks.coding.names import JobName, in_environment, is_service
 from frameworks.coding.plans import JobPlan, TaskPlan, plan_service
 from frameworks.coding.spec import ServiceFile
 from offerer import InvalidInput, Time
@@ -30,18 +30,21 @@ class Revision:
     who: str
     message: str
     at: Time
+    environment: str = ""
+    secrets: dict[str, int] = field(default_factory=dict)
+    """The versions of secrets that there were when it was pushed, by their names in the store."""
     _jobs: dict[str, JobPlan] = field(default_factory=dict)
 
     @property
     def service(self) -> str:
-        """The service's name."""
-        return self.spec.service
+        """The service's name, with its environment."""
+        return in_environment(self.spec.service, self.environment)
 
     @property
     def jobs(self) -> Mapping[str, JobPlan]:
         """What is to run, planned when first asked for."""
         if not self._jobs:
-            self._jobs = plan_service(self.spec)
+            self._jobs = plan_service(self.spec, self.environment, self.secrets)
         return self._jobs
 
     @property
@@ -64,6 +67,10 @@ class Revision:
         """What was written, without comments and layout: equal for two revisions that mean the same."""
         return self.spec.model_dump(mode="json", exclude_unset=True)
 
+    def says_the_same(self, other: Revision) -> bool:
+        """Whether nothing that either means is different."""
+        return self.content() == other.content() and self.secrets == other.secrets and self.jobs == other.jobs
+
     @property
     def key(self) -> str:
         """Its key in the store."""
@@ -76,6 +83,7 @@ class Revision:
                 "file": self.file,
                 "text": self.text,
                 "spec": self.content(),
+                "secrets": self.secrets,
                 "who": self.who,
                 "message": self.message,
                 "at": self.at,
@@ -92,7 +100,7 @@ def revision_key(service: str, number: int) -> str:
 def read_key(key: str) -> tuple[str, int]:
     """Service and number of a key under `PREFIX`. Raises `InvalidInput`."""
     service, _, number = key.removeprefix(PREFIX).partition("/")
-    if not service or not number.isascii() or not number.isdigit() or int(number) < 1:
+    if not is_service(service) or not number.isascii() or not number.isdigit() or int(number) < 1:
         raise InvalidInput(f"{key}: not {PREFIX}SERVICE/NUMBER, for example {revision_key('core', 7)}")
     return service, int(number)
 
@@ -104,21 +112,22 @@ def read_revision(key: str, value: bytes, now: Time) -> Revision:
         text = value.decode()
     except UnicodeDecodeError:
         raise InvalidInput(f"{key}: not UTF-8 text; put a service file there") from None
-    revision = _read_own(number, text) or Revision(
-        number, check_file(key, text).service, key, text, "written into the store", "", now
+    environment = service.partition("@")[2]
+    revision = _read_own(number, text, environment) or Revision(
+        number, check_file(key, text, environment).service, key, text, "written into the store", "", now, environment
     )
     if revision.service != service:
         raise InvalidInput(f"{key}: holds service {revision.service!r}; put it under {PREFIX}{revision.service}/")
     return revision
 
 
-def _read_own(number: int, text: str) -> Revision | None:
+def _read_own(number: int, text: str, environment: str) -> Revision | None:
     try:
         record = json.loads(text)
         spec = ServiceFile.model_validate(record["spec"])
         return Revision(
             number, spec, str(record["file"]), str(record["text"]), str(record["who"]), str(record["message"]),
-            int(record["at"]),
+            int(record["at"]), environment, dict(record.get("secrets", {})),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError, ValidationError):
         return None

@@ -12,7 +12,7 @@ from typing import Annotated, Final, NamedTuple
 from pydantic import PlainValidator
 
 from frameworks.coding.names import JobName, is_label
-from frameworks.coding.values import parse_constraint, shown
+from frameworks.coding.values import parse_constraint, shown, text_schema
 from offerer import Constraint
 
 _RULE: Final = re.compile(r"\s*(?:(\S+)\s+(unique|max_per)(?:\s+(\S+))?|(spread|same|with|apart):?\s+(\S+))\s*")
@@ -100,4 +100,4 @@ def _condition(value: object) -> str:
     return str(value) if isinstance(value, str) else str(parsed)
 
 
-Condition = Annotated[str, PlainValidator(_condition)]
+Condition = Annotated[str, PlainValidator(_condition), text_schema("condition or rule", "zone in [a, b]")]

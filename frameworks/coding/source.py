@@ -7,6 +7,7 @@ of seconds and a date, as whoever writes them in a service file means them. The 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -27,10 +28,12 @@ class Problem(NamedTuple):
     path: Path
     message: str
     """The value and the fix."""
+    file: str = ""
+    """Another file that it is in, of those that belong to the service file."""
 
     def text(self, file: str) -> str:
         """``core.yaml:14: jobs.web.replicas: …``."""
-        where = field_path(self.path)
+        where, file = field_path(self.path), self.file or file
         return f"{file}:{self.line}: {where}: {self.message}" if where else f"{file}:{self.line}: {self.message}"
 
 
@@ -41,12 +44,21 @@ class Source(NamedTuple):
     lines: dict[Path, int]
     written: dict[Path, str]
     problems: list[Problem]
+    files: dict[Path, str]
+    """The file of each value that came from an overlay."""
 
     def line_of(self, path: Path) -> int:
         """The line of the value, or of the nearest thing around it."""
+        return self.lines.get(self._nearest(path), 1)
+
+    def problem(self, path: Path, message: str) -> Problem:
+        """That something is wrong with the value of this path."""
+        return Problem(self.line_of(path), path, message, self.files.get(self._nearest(path), ""))
+
+    def _nearest(self, path: Path) -> Path:
         while path and path not in self.lines:
             path = path[:-1]
-        return self.lines.get(path, 1)
+        return path
 
 
 def field_path(path: Path) -> str:
@@ -64,7 +76,7 @@ def parse(text: str, what: str = "service") -> Source:
 
     `what` a file holds is its first field too.
     """
-    source = Source(None, {}, {}, [])
+    source = Source(None, {}, {}, [], {})
     if len(text) > _MAX_TEXT:
         size = f"{len(text)} characters are more than the {_MAX_TEXT} of a {what} file"
         source.problems.append(Problem(1, (), f"{size}; split it into several {what}s"))
@@ -93,14 +105,20 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
 
-for _tag, _pattern, _first in (
-    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", [*"-+0123456789"]),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", [*"-+.0123456789"]),
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("merge", r"<<", ["<"]),
-):
-    _Loader.add_implicit_resolver(_PLAIN + _tag, re.compile(rf"^(?:{_pattern})$"), _first)
+def scalar_patterns() -> Iterator[tuple[str, str, list[str]]]:
+    """Tag, pattern and possible first characters of every scalar that is not text."""
+    for tag, pattern, first in (
+        ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+        ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", [*"-+0123456789"]),
+        ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", [*"-+.0123456789"]),
+        ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+        ("merge", r"<<", ["<"]),
+    ):
+        yield _PLAIN + tag, rf"^(?:{pattern})$", first
+
+
+for _tag, _pattern, _first in scalar_patterns():
+    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), _first)
 
 
 class _Builder:

@@ -5,21 +5,36 @@ The messages say what is wrong with a value and how to write it; `frameworks.cod
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from frameworks.coding.rules import Condition as RuleOrCondition
-from frameworks.coding.settings import ContainerSettings, Part, PortSpec, ProbeSpec, ResourceSpec
+from frameworks.coding.settings import (
+    ContainerSettings,
+    Part,
+    PortSpec,
+    ProbeSpec,
+    ResourceSpec,
+    SecretSpec,
+    StepSettings,
+)
 from frameworks.coding.strategy import Restart, Strategy
 from frameworks.coding.values import (
+    Address,
     Condition,
     Dependency,
     Duration,
+    ExtraHosts,
     Factor,
+    HostName,
     Name,
+    Network,
     OnHostLost,
     Share,
+    Size,
+    Strings,
     Text,
     parse_duration,
 )
@@ -27,15 +42,53 @@ from frameworks.coding.values import (
 MAX_REPLICAS: Final = 1000
 
 
+ADDED: Final = ("env", "labels", "secrets")
+"""Fields of which a task's own values are added to the job's; any other replaces the job's."""
+
+OF_ONE_CONTAINER: Final = tuple(
+    name
+    for name in ContainerSettings.model_fields
+    if name not in ("env", "env_file", "labels", "health", "readiness", "liveness")
+)
+"""What a pod leaves to its containers."""
+
+
 class Settings(ContainerSettings):
     """How a task runs and where. The job's settings hold for all its tasks; each task may have its own."""
 
+    containers: Annotated[dict[Name, StepSettings], Field(min_length=1)] | None = None
+    """Several containers in place of `image`, by name, started in this order: a pod."""
+    init_steps: dict[Name, StepSettings] | None = None
+    """Containers by name, each of which runs to its end before the next and before the rest starts."""
     resources: ResourceSpec | None = None
+    """What the task takes. Of a pod, where left out, the sum of its containers' where each has some."""
     ports: list[PortSpec] | None = None
+    """Ports, published on the host."""
+    networks: list[Network] | None = None
+    """Networks of the engine to join, by name; without it, its default bridge."""
+    network_mode: Literal["bridge", "host"] | None = None
+    """`host` is the host's own network: a port is then the same on both sides, and nothing is published."""
+    hostname: HostName | None = None
+    """Without it, the id of the container."""
+    extra_hosts: ExtraHosts | None = None
+    """Names and addresses for `/etc/hosts`; a list of `NAME:ADDRESS` will do too."""
+    dns: list[Address] | None = None
+    """Servers; without it, the host's."""
+    dns_search: list[HostName] | None = None
+    """Domains; without it, the host's."""
+    sysctls: Strings | None = None
+    """Of the container's namespaces."""
+    shm_size: Size | None = None
+    """Of `/dev/shm`; without it, 64 MiB."""
     stop_grace: Duration | None = None
+    """How long it may take to stop until it is killed; without it, 10 s."""
     host: Text | None = None
+    """The only host it may run on."""
     hosts: Annotated[list[Text], Field(min_length=1)] | None = None
+    """The only hosts it may run on."""
     constraints: list[Condition] | None = None
+    """Conditions on the host's attributes and on `host`: `==`, `!=`, `in [a, b]`, `not in [a, b]`, `=~ regex`, `!~
+    regex`."""
 
     @model_validator(mode="after")
     def _one_way_to_name_hosts(self) -> Settings:
@@ -43,30 +96,59 @@ class Settings(ContainerSettings):
             raise ValueError("both host and hosts are given; keep one of them")
         return self
 
+    def settings_of(self, own: Settings) -> dict[str, Any]:
+        """What holds for one task of a job with these settings, and what it has of its own."""
+        fields = type(own).model_fields
+        given = {name: value for name in fields if (value := getattr(self, name)) is not None}
+        for name in fields:
+            value = getattr(own, name)
+            if value is not None:
+                given[name] = {**given.get(name, {}), **value} if name in ADDED else value
+        if own.resources is not None and self.resources is not None:
+            given["resources"] = self.resources.model_copy(update=own.resources.model_dump(exclude_unset=True))
+        if own.host is not None or own.hosts is not None:  # its own place stands in for the job's
+            given["host"], given["hosts"] = own.host, own.hosts
+        return given
+
 
 class PlacedSettings(Settings):
     """The same with what only lasting tasks can ask for: rules about the tasks beside them, and to stay or to move."""
 
     constraints: list[RuleOrCondition] | None = None
+    """Conditions on the host's attributes and on `host` (`==`, `!=`, `in [a, b]`, `not in [a, b]`, `=~ regex`,
+    `!~ regex`), and rules about the tasks beside it (`unique`, `max_per N`, `spread`, `same`, `with`, `apart`)."""
     prefer: list[RuleOrCondition] | None = None
+    """The same, but they order hosts, the first first, and exclude none."""
     on_host_lost: OnHostLost | None = None
+    """What becomes of a task whose host does not answer. Without it, `wait` where the task may run nowhere else or
+    has a volume that it can write to, else `{move_after: 60s}`."""
 
 
 class TaskSpec(PlacedSettings):
-    """What one named task has of its own; `env` and `labels` are added to the job's, anything else replaces it."""
+    """What one named task has of its own."""
 
 
 class UpdateSpec(Part):
     """How tasks move to a new revision."""
 
     parallel: Annotated[int, Field(ge=1)] = 1
+    """So many tasks are on their way at once."""
     order: Literal["stop-first", "start-first"] = "stop-first"
+    """`start-first`: the successor runs beside the old one, which is stopped when the successor has been ready for
+    `healthy_for`."""
     min_healthy: Share | None = None
+    """The share of the job's tasks that stay ready, whatever else fails. Without it, 1.0 with `start-first`, and no
+    floor but `parallel` with `stop-first`."""
     max_over: Annotated[int, Field(ge=0)] | None = None
+    """With `start-first`, so many containers more than tasks; without it, as `parallel`."""
     healthy_for: Duration = "10s"
+    """A task counts as arrived when it was ready for so long without interruption."""
     deadline: Duration = "5m"
+    """The update has failed when no task arrives for so long."""
     on_failure: Literal["pause", "rollback", "continue"] = "pause"
+    """`rollback` takes everything back, `continue` leaves the task behind."""
     canary: Annotated[int, Field(ge=0)] = 0
+    """So many tasks first, then it waits for `offerer promote`."""
 
     @property
     def strategy(self) -> Strategy:
@@ -83,10 +165,15 @@ class RestartSpec(Part):
     """When a task that ended is started again, and how soon."""
 
     on: Literal["always", "failure"] = "always"
+    """`failure` leaves one that ended well."""
     delay: Duration = "1s"
+    """From the first start to the second, at least."""
     factor: Factor = 2.0
+    """By which that grows with every failure."""
     longest: Duration = "5m"
+    """It grows no further."""
     quiet: Duration = "10m"
+    """A container that ran for so long makes up for earlier failures."""
 
     @property
     def policy(self) -> Restart:
@@ -102,27 +189,29 @@ class JobSpec(PlacedSettings):
     """One thing to run: N like tasks (`replicas`), or named tasks each with its own host and settings."""
 
     tasks: Annotated[dict[Name, TaskSpec], Field(min_length=1)] | None = None
+    """Named tasks, each with settings of its own."""
     replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
+    """A number of like tasks, called 1, 2, 3 …; without it, 1."""
     place: Literal["spread", "pack"] | None = None
+    """`spread`: to the host with the fewest tasks of the job, then with most left; `pack`: to the fullest that has
+    room. Without it, `spread`."""
     depends_on: Annotated[
         Annotated[list[Dependency], Tag("<list>")] | Annotated[dict[Dependency, Wanted], Tag("<map>")],
         Discriminator(lambda value: "<map>" if isinstance(value, dict) else "<list>"),
     ] = []
+    """`JOB` of this service or `SERVICE/JOB`; or what each must be: `started`, `healthy` (ready) or `finished`."""
     update: UpdateSpec | None = None
+    """How tasks move to a new revision. Without it, one at a time, stopped first, each arrived as soon as it is
+    ready."""
     restart: RestartSpec | None = None
+    """When a container that ended is started again, and how soon."""
 
     @model_validator(mode="after")
     def _one_way_to_name_tasks(self) -> JobSpec:
         if self.tasks is not None and self.replicas is not None:
             raise ValueError("both tasks and replicas are given; keep one of them")
-        own = [task for task in (self.tasks or {}).values() if task.image or task.command]
-        if not self.image and not self.command and (not self.tasks or len(own) < len(self.tasks)):
-            raise ValueError("there is neither an image nor a command; add for example image: nginx:1.27")
         for task in (self.tasks or {"": TaskSpec()}).values():
-            ports = task.ports if task.ports is not None else self.ports or []
-            _check_ports(ports)
-            for field in ("health", "readiness", "liveness"):
-                _check_probe(field, getattr(task, field) or getattr(self, field), ports)
+            check_settings(self.settings_of(task))
         return self
 
     @model_validator(mode="after")
@@ -154,7 +243,64 @@ class ServiceFile(Part):
     """One service file: jobs that ship together."""
 
     service: Name
+    """What it is called."""
     jobs: Annotated[dict[Name, JobSpec], Field(min_length=1)]
+    """What ships together, by name."""
+
+    @property
+    def secrets(self) -> Iterator[tuple[tuple[str, ...], SecretSpec]]:
+        """Every secret of every container, with where it is written."""
+        for job_name, job in self.jobs.items():
+            at: tuple[str, ...] = ("jobs", job_name)
+            tasks = (((*at, "tasks", name), task) for name, task in (job.tasks or {}).items())
+            for path, settings in ((at, job), *tasks):
+                steps = {"containers": settings.containers or {}, "init_steps": settings.init_steps or {}}
+                inner = (((*path, field, name), step) for field, all_ in steps.items() for name, step in all_.items())
+                for where, each in ((path, settings), *inner):
+                    for name, secret in (each.secrets or {}).items():
+                        yield (*where, "secrets", name), secret
+
+
+def _inner(given: Mapping[str, Any]) -> dict[str, StepSettings]:
+    return given.get("containers") or {}
+
+
+def check_settings(given: Mapping[str, Any]) -> None:
+    """Raise ValueError for the first thing that is wrong with the settings of a task when they are taken together."""
+    _check_parts(given)
+    ports = given.get("ports", [])
+    _check_ports(ports, given.get("network_mode") == "host")
+    probed = [("", given), *((f"containers.{name}.", vars(each)) for name, each in _inner(given).items())]
+    for where, settings in probed:
+        for field in ("health", "readiness", "liveness"):
+            _check_probe(where + field, settings.get(field), ports)
+
+
+def _check_parts(given: Mapping[str, Any]) -> None:
+    """One container, or several with what concerns one of them; before them, steps that run to their end."""
+    containers, steps = _inner(given), given.get("init_steps") or {}
+    misplaced = next((name for name in OF_ONE_CONTAINER if containers and name in given), None)
+    if misplaced:
+        raise ValueError(f"{misplaced} belongs to one of the containers; move it into containers.{min(containers)}")
+    if not containers and not given.get("image") and not given.get("command"):
+        raise ValueError("there is neither an image nor a command; add for example image: nginx:1.27")
+    twice = next((name for name in steps if name in containers), None)
+    if twice:
+        raise ValueError(f"init_steps.{twice}: a container is called so too; choose another name")
+    limit = given.get("resources") or ResourceSpec()
+    for field, name, part in (
+        *(("containers", name, part) for name, part in containers.items()),
+        *(("init_steps", name, part) for name, part in steps.items()),
+    ):
+        where = f"{field}.{name}"
+        if not part.image and not part.command:
+            raise ValueError(f"{where} has neither an image nor a command; add for example image: nginx:1.27")
+        if field == "init_steps" and (part.health or part.readiness or part.liveness):
+            raise ValueError(f"{where} runs to its end; it takes no probes")
+        for what in ("cpus", "memory"):
+            own = getattr(part.resources, what, None)
+            if own and what in limit.model_fields_set and own > getattr(limit, what):
+                raise ValueError(f"{where}.resources.{what} is more than the task's own resources.{what}; give it less")
 
 
 def _check_probe(field: str, probe: ProbeSpec | None, ports: list[PortSpec]) -> None:
@@ -168,7 +314,13 @@ def _check_probe(field: str, probe: ProbeSpec | None, ports: list[PortSpec]) -> 
         raise ValueError(f"{field}: there are {len(ports)} ports; say which with port: NAME or a number")
 
 
-def _check_ports(ports: list[PortSpec]) -> None:
+def _check_ports(ports: list[PortSpec], same: bool) -> None:
+    for port in ports:
+        if same and port.container and port.container != port.host:
+            raise ValueError(
+                f"ports: with network_mode: host a port is the same on both sides; "
+                f"leave container: {port.container} out, or write host: {port.container} too"
+            )
     for what, keys in (
         ("host port", [(port.host, port.protocol) for port in ports if port.host]),
         ("container port", [(port.container, port.protocol) for port in ports if port.container]),

@@ -16,6 +16,8 @@ from frameworks.coding.plans import JobPlan, TaskPlan
 from frameworks.coding.records import TASKS, UPDATES, Task, Update
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import Revision, read_key, read_revision
+from frameworks.coding.secrets import PREFIX as SECRETS
+from frameworks.coding.secrets import Secrets
 from frameworks.coding.strategy import DEFAULT, Strategy
 from frameworks.journal import Journal
 from offerer import Constraint, Entry, HostId, InvalidInput, TaskId, Time
@@ -33,6 +35,7 @@ class State:
         """Those under way, by service."""
         self.ended_updates: dict[str, Update] = {}
         """The last one of each service that ended."""
+        self.secrets = Secrets()
         self.graph = Graph({})
         self.unsettled: dict[TaskName, None] = {}
         """The tasks that are not as wanted, in the order they became so."""
@@ -53,6 +56,7 @@ class State:
             copy.jobs.setdefault(task.name.of_job, {})[task.name.task] = task
         copy.revisions = {service: dict(revisions) for service, revisions in self.revisions.items()}
         copy.updates, copy.ended_updates = deepcopy(self.updates), deepcopy(self.ended_updates)
+        copy.secrets = self.secrets.copy()
         copy.graph, copy.unsettled, copy.to_move = self.graph, dict(self.unsettled), dict(self.to_move)
         copy._highest, copy.some_keep_apart = dict(self._highest), self.some_keep_apart
         return copy
@@ -235,6 +239,8 @@ class State:
             try:
                 if entry.key.startswith(REVISIONS):
                     self._load_revision(entry.key, entry.value, now)
+                elif entry.key.startswith(SECRETS):
+                    self.secrets.load(entry)
                 elif entry.key.startswith(TASKS):
                     self._load_task(entry)
                 elif entry.key.startswith(UPDATES):

@@ -55,6 +55,8 @@ class Session:
 
     def __init__(self, master: str) -> None:
         self.master = master
+        self.environment = ""
+        """The environment whose services are meant; empty is the base one."""
         self._channel: grpc.Channel | None = None
 
     @property
@@ -70,6 +72,8 @@ class Session:
         """Ask a framework's own API; the master relays. `timeout` is in seconds."""
         from offerer.wire import codec
 
+        if self.environment:
+            arguments = {**arguments, "environment": self.environment}
         request = codec.operator.CallRequest(
             framework_id=framework,
             method=method,
@@ -211,6 +215,38 @@ pass_session = click.make_pass_decorator(Session)
 def json_option(command: Callable[P, R]) -> Callable[P, R]:
     """Adds ``--json``, as the argument `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(command)
+
+
+def add_environment(command: click.Command) -> None:
+    """Gives the command ``--env``, and all below it, unless they have it."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            add_environment(each)
+    elif all(parameter.name != "environment" for parameter in command.params):
+        command.params.append(
+            click.Option(
+                ["--env", "environment"],
+                metavar="NAME",
+                envvar="OFFERER_ENV",
+                show_envvar=True,
+                expose_value=False,
+                callback=_set_environment,
+                help="The environment; without it, the base one.",
+            )
+        )
+
+
+def _set_environment(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+    session = context.find_object(Session)
+    if session is not None:
+        session.environment = check_environment(value or "")
+
+
+def check_environment(name: str) -> str:
+    """The name of an environment itself. Raises `click.BadParameter`."""
+    if name and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name):
+        raise click.BadParameter(f"{name!r} is not a name: up to 32 lower-case letters, digits and '-'")
+    return name
 
 
 def check_address(_context: click.Context, _parameter: click.Parameter, value: str) -> str:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from offerer.cli.common import DEFAULT_MASTER, Session, check_address
+from offerer.cli.common import DEFAULT_MASTER, Session, check_address, check_environment
 from offerer.cli.output import Column, Row, age, print_table
+from offerer.cli.service_files import files_named
 from offerer.cli.waiting import name, seconds_of
 from offerer.errors import NotFound, OffererError, Unavailable
 
@@ -29,6 +30,7 @@ _EPILOG: Final = """\b
 Example:
   offerer dev                             an empty cluster; use it from another terminal
   offerer dev shop.yaml --up              brings the services of the file up, until Ctrl-C
+  offerer dev shop.yaml --up --env dev    the same with shop.dev.yaml over it
   offerer dev shop.yaml --up --once       the same as a check: exit 0 once all runs, 1 with the reasons otherwise
 
 Without a Docker engine, tasks run as plain processes; their commands are also looked up beside the service files.
@@ -38,6 +40,16 @@ Without a Docker engine, tasks run as plain processes; their commands are also l
 @click.command(epilog=_EPILOG)
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--hosts", type=click.IntRange(1, 12), default=3, show_default=True, help="How many share this machine.")
+@click.option(
+    "--env",
+    "environment",
+    default="",
+    envvar="OFFERER_ENV",
+    show_envvar=True,
+    metavar="NAME",
+    callback=lambda context, parameter, value: check_environment(value),
+    help="The environment; dev takes shop.dev.yaml over shop.yaml.",
+)
 @click.option("--up", is_flag=True, help="Bring the services of the files up.")
 @click.option("--once", is_flag=True, help="With --up: end when all runs.")
 @click.option("--timeout", default="2m", show_default=True, callback=seconds_of, help="How long all may take to run.")
@@ -80,7 +92,7 @@ def dev(files: tuple[Path, ...], **options: Any) -> None:
         os.environ["PATH"] = os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)])
     with _state_dir(options["state_dir"]) as state_dir:
         setup = Setup(state_dir, options["hosts"], runtime, options["docker_host"], options["listen"] or "")
-        sys.exit(asyncio.run(_run(setup, files, up=up, once=once, timeout=options["timeout"])))
+        sys.exit(asyncio.run(_run(setup, files, options["environment"], up=up, once=once, timeout=options["timeout"])))
 
 
 def _choose_runtime(wanted: str, docker_host: str) -> str:
@@ -104,7 +116,9 @@ def _state_dir(given: Path | None) -> Iterator[Path]:
         yield Path(directory)
 
 
-async def _run(setup: Setup, files: Sequence[Path], *, up: bool, once: bool, timeout: float) -> int:
+async def _run(
+    setup: Setup, files: Sequence[Path], environment: str, *, up: bool, once: bool, timeout: float
+) -> int:
     from offerer.cli.embedded import running_cluster
 
     stop = asyncio.Event()
@@ -114,6 +128,7 @@ async def _run(setup: Setup, files: Sequence[Path], *, up: bool, once: bool, tim
     async with running_cluster(setup, DEFAULT_MASTER) as master:
         click.echo(f"The master answers at {master.address}; {setup.hosts} hosts, runtime {setup.runtime}.")
         session = Session(master.address)
+        session.environment = environment
         work = asyncio.create_task(_work(session, files, up=up, timeout=timeout))
         stopped = asyncio.create_task(stop.wait())
         try:
@@ -150,7 +165,7 @@ async def _work(session: Session, files: Sequence[Path], *, up: bool, timeout: f
     if not files:
         return True
     arguments = {
-        "files": [{"name": str(file), "text": _read(file)} for file in files],
+        "files": _read(files, session.environment),
         "who": "offerer dev",
     }
     pushed = await asyncio.to_thread(session.call, "coding", "push", arguments)
@@ -200,11 +215,11 @@ async def _until_all_run(
         await asyncio.sleep(_POLL)
 
 
-def _read(file: Path) -> str:
+def _read(files: Sequence[Path], environment: str) -> list[dict[str, Any]]:
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OffererError(f"{file}: cannot be read as text: {error}") from None
+        return files_named(list(map(str, files)), environment)
+    except click.UsageError as error:
+        raise OffererError(str(error)) from None
 
 
 # -- what is shown --------------------------------------------------------------------------------------------

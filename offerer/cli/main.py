@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 import offerer
-from offerer.cli.common import DEFAULT_MASTER, Session, check_address, run_reporting_errors
+from offerer.cli.common import DEFAULT_MASTER, Session, add_environment, check_address, run_reporting_errors
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own log repeats in C++ what we say in one line
 
@@ -25,6 +25,8 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "Updates": ("offerer.cli.updates", ("update", "rollback", "restart", "pause", "resume", "promote", "abort")),
     "Jobs": ("offerer.cli.batch", ("batch",)),
     "Containers": ("offerer.cli.containers", ("exec", "cp", "top")),
+    "Service files": ("offerer.cli.service_files", ("render", "schema")),
+    "Secrets": ("offerer.cli.secrets", ("secret",)),
     "Cluster": (
         "offerer.cli.cluster",
         ("hosts", "host", "frameworks", "roles", "role", "offers", "tasks", "task", "events"),
@@ -33,6 +35,8 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "On this machine": ("offerer.cli.dev", ("dev",)),
     "In virtual time": ("offerer.cli.sim", ("sim",)),
 }
+_OF_ENVIRONMENTS: Final = ("Services", "Dry run", "Updates", "Containers", "Service files", "Secrets")
+"""The sections whose commands take ``--env``."""
 _MODULES: Final = {name: module for module, names in _SECTIONS.values() for name in names}
 
 
@@ -47,6 +51,8 @@ class Commands(click.Group):
             return None
         command = getattr(importlib.import_module(_MODULES[cmd_name]), cmd_name)
         assert isinstance(command, click.Command)
+        if cmd_name != "schema" and any(cmd_name in _SECTIONS[section][1] for section in _OF_ENVIRONMENTS):
+            add_environment(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

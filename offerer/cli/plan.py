@@ -13,7 +13,8 @@ import click
 from offerer.cli.common import EXIT_FAILED, Session, json_option, pass_session, run_reporting_errors
 from offerer.cli.output import Column, Row, print_json, print_table
 from offerer.cli.services import difference_text
-from offerer.cli.waiting import FRAMEWORK, PATIENCE, TARGET, read_file, user, warn
+from offerer.cli.service_files import files_named
+from offerer.cli.waiting import FRAMEWORK, PATIENCE, TARGET, user, warn
 from offerer.errors import OffererError
 
 EXIT_ERROR: Final = 255
@@ -68,7 +69,7 @@ def plan(session: Session, given: Sequence[str], do: str | None, as_json: bool) 
     files = [each for each in given if each.endswith((".yaml", ".yml")) or Path(each).is_file()]
     arguments = {
         "target": [each for each in given if each not in files],
-        "files": [_file(each) for each in files],
+        "files": files_named(files, session.environment),
         "do": do or "",
         "who": user(),
     }
@@ -76,19 +77,11 @@ def plan(session: Session, given: Sequence[str], do: str | None, as_json: bool) 
     if as_json:
         print_json(answer)
     else:
-        _print(answer, files)
+        _print(answer, files, session.environment)
     sys.exit(EXIT_FAILED if answer["steps"] else 0)
 
 
-def _file(name: str) -> dict[str, str]:
-    try:
-        with click.open_file(name, encoding="utf-8") as file:
-            return {"name": name, "text": read_file(file)}
-    except OSError as error:
-        raise click.UsageError(f"{name} cannot be read: {error.strerror}") from None
-
-
-def _print(answer: dict[str, Any], files: Sequence[str]) -> None:
+def _print(answer: dict[str, Any], files: Sequence[str], environment: str) -> None:
     for i, row in enumerate(answer["differences"]):
         revisions = row["service"], row["from"], row["to"]
         if i == 0 or revisions != tuple(answer["differences"][i - 1][key] for key in ("service", "from", "to")):
@@ -109,7 +102,8 @@ def _print(answer: dict[str, Any], files: Sequence[str]) -> None:
         click.echo(stay)
     warn(answer["notes"])
     if answer["steps"]:
-        push = f"offerer push {' '.join(files)} && " if files else ""
+        where = f" --env {environment}" if environment else ""
+        push = f"offerer push {' '.join(files)}{where} && " if files else ""
         command = f"offerer {answer['command']} {' '.join(answer['targets'])} --plan {answer['token']}"
         click.echo(f"\nTo do this, and nothing else: {push}{command}")
 

@@ -11,12 +11,12 @@ import click
 
 from offerer.cli.common import Session, json_option, pass_session
 from offerer.cli.output import Column, Row, age, clock_text, print_fields, print_json, print_table, write_output
+from offerer.cli.service_files import files_to_push
 from offerer.cli.waiting import (
     FRAMEWORK,
     PATIENCE,
     TARGET,
     plan_option,
-    read_file,
     report,
     user,
     wait_options,
@@ -39,12 +39,13 @@ _TIMES: Final = frozenset({"at", "ended", "placed", "pushed_at", "since", "start
 def push(session: Session, files: Sequence[Any], message: str, as_json: bool) -> None:
     """Store service files as new revisions. Nothing that runs changes.
 
-    All files are stored, or none. A file that says nothing new makes no revision.
+    All files are stored, or none. A file that says nothing new makes no revision. Env files and secrets that it
+    refers to are read beside it, and with --env its overlay: core.staging.yaml.
 
     Example: offerer push core.yaml shop.yaml -m "web 20160531"
     """
     arguments = {
-        "files": [{"name": file.name, "text": read_file(file)} for file in files],
+        "files": files_to_push(files, session.environment),
         "message": message,
         "who": f"{user()}@{socket.gethostname()}",
     }
@@ -121,6 +122,8 @@ def status(session: Session, targets: Sequence[str], as_json: bool) -> None:
     ]
     print_table(answer["services"], columns, empty="nothing is pushed; push a service with: offerer push FILE")
     warn(answer["problems"])
+    if answer["environments"] and not targets and not session.environment:
+        warn([f"there are also the environments {', '.join(answer['environments'])}; see one with --env"])
 
 
 @click.command()

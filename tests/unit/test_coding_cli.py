@@ -17,7 +17,7 @@ from tests.processes import Processes, processes, wait_for
 
 EVERY = [
     "push", "up", "update", "rollback", "pause", "resume", "promote", "abort", "down", "status", "ps", "why",
-    "plan", "inspect", "history", "diff", "logs",
+    "plan", "inspect", "history", "diff", "logs", "render", "schema", "secret",
 ]  # fmt: skip
 SHOP = """\
 service: {name}
@@ -335,3 +335,101 @@ def test_whatever_is_wrong_with_a_plan_is_exit_code_255(cluster: Processes, shop
 def rows(cluster: Processes, shop: str) -> list[dict[str, Any]]:
     listed: list[dict[str, Any]] = json.loads(run(cluster, "ps", shop, "--json").output)
     return listed
+
+
+# -- files, secrets, environments -----------------------------------------------------------------------------
+
+KEPT = """\
+service: {name}
+jobs:
+  web:
+    image: web:1
+    resources: {{memory: 64MiB}}
+    env_file: web.env
+    secrets:
+      db-password: {{store: {name}-password}}
+      tls: {{file: tls.pem}}
+"""
+
+
+def test_a_secret_is_shown_by_no_command(cluster: Processes, tmp_path: Path) -> None:
+    name = "kept"
+    file, words = tmp_path / "kept.yaml", ("hunter2-hunter2", "PEM-PEM-PEM")
+    file.write_text(KEPT.format(name=name))
+    (tmp_path / "web.env").write_text("MODE=production\n")
+    (tmp_path / "tls.pem").write_text(words[1])
+    refused = run(cluster, "push", str(file))
+    fix = "set it with: offerer secret set kept-password"
+    assert f"kept.yaml:8: jobs.web.secrets.db-password: there is no secret kept-password; {fix}" in str(
+        refused.exception
+    )
+    stored = CliRunner().invoke(command_of("secret"), ["set", "kept-password"], f"{words[0]}\n", obj=cluster.session)
+    assert stored.output == "kept-password is stored as version 1\n"
+    said = [
+        stored,
+        run(cluster, "plan", str(file), "--json"),
+        run(cluster, "push", str(file), "--json"),
+        run(cluster, "up", name, "--wait", "--json"),
+    ]
+    again = CliRunner().invoke(command_of("secret"), ["set", "kept-password"], f"{words[0]}2", obj=cluster.session)
+    assert "push and update kept to use it" in again.output
+    said += [
+        again,
+        run(cluster, "push", str(file)),
+        run(cluster, "update", name, "--watch"),
+        run(cluster, "secret", "list"),
+        run(cluster, "secret", "list", "--json"),
+        *(run(cluster, each, name, "--json") for each in ("status", "ps", "why", "inspect", "history", "diff")),
+        run(cluster, "inspect", f"{name}/web/1"),
+        run(cluster, "logs", f"{name}/web"),
+    ]
+    for each in said:
+        assert not any(word in each.output + str(each.exception or "") for word in words)
+    inspected = json.loads(run(cluster, "inspect", f"{name}/web/1", "--json").output)
+    assert [row["revision"] for row in inspected["revisions"]] == [2, 1]
+    assert inspected["newest"]["env"] == {"MODE": "production"}
+    assert "is used by kept/web/1" in str(run(cluster, "secret", "remove", "kept-password").exception)
+    run(cluster, "down", name, "--wait")
+    assert run(cluster, "secret", "remove", "kept-password").output == "kept-password is removed\n"
+
+
+def test_an_environment_is_a_second_copy(cluster: Processes, tmp_path: Path) -> None:
+    file, over = tmp_path / "site.yaml", tmp_path / "site.staging.yaml"
+    file.write_text(SHOP.format(name="site", version=1))
+    over.write_text("jobs:\n  web: {replicas: 1, ports: , env: {MODE: staging}}\n")
+    rendered = run(cluster, "render", str(file), "--env", "staging").output
+    assert "MODE: staging" in rendered and "replicas: 1" in rendered and "ports" not in rendered
+    pushed = run(cluster, "push", str(file), str(over), "--env", "staging")
+    assert pushed.output == "site@staging r1 is stored; start it with up, or move what runs with update\n"
+    assert run(cluster, "up", "site", "--env", "staging", "--wait").exit_code == 0
+    assert "there is no service 'site'" in str(run(cluster, "ps", "site").exception)
+    run(cluster, "push", str(file))
+    assert run(cluster, "up", "site", "--wait").exit_code == 0
+    staging = json.loads(run(cluster, "ps", "site", "--env", "staging", "--json").output)
+    base = json.loads(run(cluster, "ps", "site", "--json").output)
+    assert [row["task_id"] for row in staging] == ["site@staging.db.1.r1-1", "site@staging.web.1.r1-1"]
+    assert [row["task_id"] for row in base] == ["site.db.1.r1-1", "site.web.1.r1-1", "site.web.2.r1-1"]
+    inspected = json.loads(run(cluster, "inspect", "site@staging/web/1", "--json").output)
+    assert inspected["newest"]["env"] == {"MODE": "staging"}
+    history = json.loads(run(cluster, "history", "site", "--env", "staging", "--json").output)
+    assert [row["service"] for row in history["revisions"]] == ["site@staging"]
+    assert {row["task"] for row in history["containers"]} == {"site@staging/db/1", "site@staging/web/1"}
+    assert "there are also the environments staging" in run(cluster, "status").output
+    assert "site@staging" not in run(cluster, "ps").output
+    wrong = run(cluster, "ps", "site@staging", "--env", "dev")
+    assert "is not in the environment 'dev'" in str(wrong.exception)
+    over.write_text("jobs:\n  web:\n    replicas: none\n    volumes:\nservice: other\n")
+    assert str(run(cluster, "push", str(file), "--env", "staging").exception).splitlines() == [
+        f"{over}:3: jobs.web.replicas: 'none' is not a whole number",
+        f"{over}:4: jobs.web.volumes: there is nothing to take away; give a value, or leave it out",
+        f"{over}:5: service: this goes over the file of 'site'; leave it out",
+    ]
+    for where in ([], ["--env", "staging"]):
+        assert run(cluster, "down", "site", "--wait", *where).exit_code == 0
+
+
+def test_a_file_without_an_overlay_is_the_same_in_an_environment(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "plain.yaml"
+    file.write_text(SHOP.format(name="plain", version=1))
+    pushed = run(cluster, "push", str(file), "--env", "dev")
+    assert "plain@dev r1 is stored" in pushed.output and "there is no " in pushed.output

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frameworks.coding.check import check_file
+from frameworks.coding.files import PushedFile
 from frameworks.coding.plans import JobPlan, plan_service
 from frameworks.coding.pushes import prepare_push
 from frameworks.coding.spec import ServiceFile
@@ -49,7 +50,7 @@ def job(fields: str) -> JobPlan:
 
 def errors(text: str) -> list[str]:
     with pytest.raises(InvalidInput) as caught:
-        prepare_push(State(), [("core.yaml", text)], "me", "", 0)
+        prepare_push(State(), [PushedFile("core.yaml", text)], "me", "", 0)
     return str(caught.value).splitlines()
 
 
@@ -184,41 +185,43 @@ def test_the_model_survives_the_store() -> None:
 
 def test_problems_of_several_files_come_together() -> None:
     with pytest.raises(InvalidInput) as caught:
-        prepare_push(State(), [("a.yaml", "service: a\n"), ("b.yaml", "service: B\njobs: {}\n")], "me", "", 0)
+        files = [PushedFile("a.yaml", "service: a\n"), PushedFile("b.yaml", "service: B\njobs: {}\n")]
+        prepare_push(State(), files, "me", "", 0)
     assert [line.split(": ")[0] for line in str(caught.value).splitlines()] == ["a.yaml:1", "b.yaml:1", "b.yaml:2"]
 
 
 def test_one_service_in_two_files_is_refused() -> None:
     text = "service: a\njobs: {web: {image: x}}\n"
     with pytest.raises(InvalidInput, match=r"2.yaml:1: service: 'a' is in 1.yaml too"):
-        prepare_push(State(), [("1.yaml", text), ("2.yaml", text)], "me", "", 0)
+        prepare_push(State(), [PushedFile("1.yaml", text), PushedFile("2.yaml", text)], "me", "", 0)
 
 
 def test_a_cycle_over_two_services_is_refused_when_it_closes() -> None:
     state = State()
     one = "service: a\njobs: {web: {image: x, depends_on: [b/api]}}\n"
-    push = prepare_push(state, [("a.yaml", one)], "me", "", 0)
+    push = prepare_push(state, [PushedFile("a.yaml", one)], "me", "", 0)
     assert push.warnings == ["a/web depends on b/api, which is not pushed yet; it waits until it is"]
     state.add_revisions(push.revisions)
     with pytest.raises(InvalidInput, match="b.yaml:2: .*: a/web → b/api → a/web; take one dependency out"):
-        prepare_push(state, [("b.yaml", "service: b\njobs: {api: {image: x, depends_on: [a/web]}}\n")], "me", "", 0)
+        other = PushedFile("b.yaml", "service: b\njobs: {api: {image: x, depends_on: [a/web]}}\n")
+        prepare_push(state, [other], "me", "", 0)
 
 
 def test_taking_away_what_others_need_is_a_warning() -> None:
     state = State()
     files = [
-        ("a.yaml", "service: a\njobs: {web: {image: x, depends_on: [b/api]}}\n"),
-        ("b.yaml", "service: b\njobs: {api: {image: x}}\n"),
+        PushedFile("a.yaml", "service: a\njobs: {web: {image: x, depends_on: [b/api]}}\n"),
+        PushedFile("b.yaml", "service: b\njobs: {api: {image: x}}\n"),
     ]
     state.add_revisions(prepare_push(state, files, "me", "", 0).revisions)
-    push = prepare_push(state, [("b.yaml", "service: b\njobs: {other: {image: x}}\n")], "me", "", 0)
+    push = prepare_push(state, [PushedFile("b.yaml", "service: b\njobs: {other: {image: x}}\n")], "me", "", 0)
     assert push.warnings == ["a/web depends on b/api, which this push takes away"]
 
 
 def test_a_file_that_says_nothing_new_is_no_revision() -> None:
     state = State()
-    state.add_revisions(prepare_push(state, [("core.yaml", CORE)], "me", "", 0).revisions)
-    again = prepare_push(state, [("core.yaml", "# a comment\n" + CORE)], "me", "", 0)
+    state.add_revisions(prepare_push(state, [PushedFile("core.yaml", CORE)], "me", "", 0).revisions)
+    again = prepare_push(state, [PushedFile("core.yaml", "# a comment\n" + CORE)], "me", "", 0)
     assert again.revisions == [] and [revision.number for revision in again.unchanged] == [1]
 
 

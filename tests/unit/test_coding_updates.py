@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from frameworks.coding.files import PushedFile
 from frameworks.coding.pushes import prepare_push
 from frameworks.coding.state import State
 from offerer import Conflict, InvalidInput, NotFound, Resources, TaskInfo, TaskState
@@ -371,7 +372,7 @@ def test_the_restart_policy_is_followed() -> None:
 )
 def test_what_could_never_work_is_refused_with_its_reason(fields: str, message: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        prepare_push(State(), [("f", f"service: one\njobs: {{web: {{image: x, {fields}}}}}\n")], "", "", 0)
+        prepare_push(State(), [PushedFile("f", f"service: one\njobs: {{web: {{image: x, {fields}}}}}\n")], "", "", 0)
     assert message in str(caught.value)
 
 
