@@ -103,18 +103,22 @@ class Session:
         task_id: str,
         *,
         host_id: str = "",
+        container: str = "",
         follow: bool = False,
         tail: int | None = None,
         timestamps: bool = False,
     ) -> Iterator[tuple[bool, bytes]]:
         """The output of a task as ``(is_stderr, bytes)`` chunks; without end where `follow` and the task runs.
 
-        `host_id` says where a task ran that ended so long ago that the master no longer knows it.
+        `host_id` says where a task ran that ended so long ago that the master no longer knows it, `container` which
+        of a pod is meant.
         """
         from offerer.wire import codec
 
         request = codec.operator.TaskLogsRequest(
-            task=codec.operator.TaskRequest(framework_id=framework, task_id=task_id, host_id=host_id),
+            task=codec.operator.TaskRequest(
+                framework_id=framework, task_id=task_id, host_id=host_id, container=container
+            ),
             options=codec.executor.LogsRequest(follow=follow, tail=tail, timestamps=timestamps),
         )
         with self.rpc_errors():
@@ -130,12 +134,14 @@ class Session:
             for message in self.operator.WatchEvents(codec.operator.WatchEventsRequest(after=after, follow=follow)):
                 yield from message.events
 
-    def inspect(self, framework: str, task_id: str, timeout: float = 15.0) -> dict[str, Any]:
-        """What the runtime says of the task's container."""
+    def inspect(
+        self, framework: str, task_id: str, container: str = "", timeout: float = 15.0
+    ) -> dict[str, Any]:
+        """What the runtime says of the task's container, of the first where it is a pod and none is named."""
         from offerer.wire import codec
 
         with self.rpc_errors():
-            request = codec.operator.TaskRequest(framework_id=framework, task_id=task_id)
+            request = codec.operator.TaskRequest(framework_id=framework, task_id=task_id, container=container)
             response = self.operator.Inspect(request, timeout=timeout)
         answer: dict[str, Any] = json.loads(response.json or b"{}")
         return answer
@@ -215,6 +221,10 @@ pass_session = click.make_pass_decorator(Session)
 def json_option(command: Callable[P, R]) -> Callable[P, R]:
     """Adds ``--json``, as the argument `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(command)
+
+
+container_option = click.option("--container", "-c", default="", metavar="NAME", help="Of a pod.  [its first]")
+"""Adds ``--container``."""
 
 
 def add_environment(command: click.Command) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 import click
 
 from offerer.cli.attachment import CODING, Attachment, task_id_of
-from offerer.cli.common import Session, json_option, pass_session
+from offerer.cli.common import Session, container_option, json_option, pass_session
 from offerer.errors import InvalidInput
 from offerer.resources import format_bytes
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _BLOCK: Final = 1 << 16
 _ID: Final = "SERVICE/JOB[/TASK] | TASK_ID"
 
-_container = click.option("--container", "-c", default="", metavar="NAME", help="Of a pod.  [its first]")
 _framework = click.option(
     "--framework", default=CODING, show_default=True, help="Whose task, where a TASK_ID is given."
 )
@@ -44,7 +43,7 @@ _framework = click.option(
 @click.option("--tty", "-t", "terminal", is_flag=True, help="Give it a terminal.")
 @click.option("--user", "-u", default="", help="Whom to run it as.  [whom the container runs as]")
 @click.option("--workdir", "-w", default="", help="Where to run it.  [the container's working directory]")
-@_container
+@container_option
 @_framework
 @pass_session
 def exec(
@@ -75,7 +74,7 @@ def exec(
 @click.command()
 @click.argument("source")
 @click.argument("destination")
-@_container
+@container_option
 @_framework
 @pass_session
 def cp(session: Session, /, source: str, destination: str, **where: str) -> None:
@@ -98,7 +97,7 @@ def cp(session: Session, /, source: str, destination: str, **where: str) -> None
 @click.argument("task", metavar=_ID)
 @click.option("--once", is_flag=True, help="Show it once instead of again and again.")
 @json_option
-@_container
+@container_option
 @_framework
 @pass_session
 def top(session: Session, /, task: str, once: bool, as_json: bool, **where: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from offerer.cli.common import Session, json_option, pass_session
+from offerer.cli.common import Session, container_option, json_option, pass_session
 from offerer.cli.output import Column, Row, age, clock_text, print_fields, print_json, print_table, write_output
 from offerer.cli.service_files import files_to_push
 from offerer.cli.waiting import (
@@ -191,9 +191,10 @@ def _why_lines(row: Row, holders: Mapping[str, Sequence[str]]) -> Iterator[str]:
 
 @click.command()
 @click.argument("target", metavar=TARGET)
+@container_option
 @json_option
 @pass_session
-def inspect(session: Session, target: str, as_json: bool) -> None:
+def inspect(session: Session, target: str, container: str, as_json: bool) -> None:
     """Everything known of a service, a job or a task: file, revisions, tasks, and a single task's container.
 
     Example: offerer inspect core/web/2
@@ -201,7 +202,7 @@ def inspect(session: Session, target: str, as_json: bool) -> None:
     answer = session.call(FRAMEWORK, "inspect", {"target": target})
     tasks = answer["tasks"]
     if target.count("/") == 2 and tasks and tasks[0]["task_id"] and tasks[0]["state"] != "WAITING":
-        answer["container"] = session.inspect(FRAMEWORK, tasks[0]["task_id"])
+        answer["container"] = session.inspect(FRAMEWORK, tasks[0]["task_id"], container)
     if as_json:
         print_json(answer)
         return
@@ -277,10 +278,17 @@ def diff(session: Session, service: str, one: int | None, other: int | None, as_
 @click.option("-f", "--follow", is_flag=True, help="Go on as long as it runs.")
 @click.option("--tail", type=click.IntRange(0, _LARGEST_TAIL), help="Only this many of the last lines.")
 @click.option("-t", "--timestamps", is_flag=True, help="Put the time before each line.")
+@container_option
 @click.option("--framework", default=FRAMEWORK, show_default=True, help="Whose task, where a TASK_ID is given.")
 @pass_session
 def logs(
-    session: Session, target: str, follow: bool, tail: int | None, timestamps: bool, framework: str
+    session: Session,
+    target: str,
+    follow: bool,
+    tail: int | None,
+    timestamps: bool,
+    container: str,
+    framework: str,
 ) -> None:
     """Print what a task writes, its stdout to stdout and its stderr to stderr.
 
@@ -293,7 +301,15 @@ def logs(
         task = session.call(FRAMEWORK, "task", {"target": target})
     where = task.get("host_id") or task.get("host") or ""
     write_output(
-        session.logs(framework, task["task_id"], host_id=where, follow=follow, tail=tail, timestamps=timestamps)
+        session.logs(
+            framework,
+            task["task_id"],
+            host_id=where,
+            container=container,
+            follow=follow,
+            tail=tail,
+            timestamps=timestamps,
+        )
     )
 
 
