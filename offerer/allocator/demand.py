@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from offerer.allocator.room import Sizes
 from offerer.framework import Demand, Want
 from offerer.resources import Resources
 from offerer.types import Time
@@ -28,15 +29,16 @@ def how_many_fit(amount: Resources, one: Resources, at_most: int) -> int:
 
 
 class WantState:
-    """A want and how far it is covered by grants not yet settled."""
+    """A want and how far it is covered by grants not yet settled. Change the cover through `DemandState` only."""
 
-    __slots__ = ("capacity", "hosts", "since", "want")
+    __slots__ = ("capacity", "hosts", "since", "too_big_for", "want")
 
     def __init__(self, want: Want, since: Time) -> None:
         self.want = want
         self.since = since  # nothing has been granted for it from then on
         self.capacity = 0  # tasks that could run on the grants out
         self.hosts = 0  # grants out that help it
+        self.too_big_for = -1  # the version of the cluster's total in which no host is large enough
 
     def fits(self, host: str, attributes: Mapping[str, str], amount: Resources) -> int:
         """How many of its tasks that much of that host could run."""
@@ -54,7 +56,7 @@ class WantState:
 class DemandState:
     """All wants of one claimant."""
 
-    __slots__ = ("choice", "wants")
+    __slots__ = ("_open", "_sizes", "choice", "wants")
 
     def __init__(self, demand: Demand, now: Time, before: DemandState | None) -> None:
         """What is stated again keeps its time of waiting and its cover."""
@@ -67,22 +69,63 @@ class DemandState:
             state = known.pop((want.resources, want.constraints), None) or WantState(want, now)
             state.want = want
             self.wants.append(state)
+        self._cover_changed()
+
+    def _cover_changed(self) -> None:
+        self._open = [state for state in self.wants if not state.covered(self.choice)]
+        self._sizes: Sizes | None = None
 
     def hungry(self) -> bool:
         """Whether some want is not covered yet."""
-        return any(not state.covered(self.choice) for state in self.wants)
+        return bool(self._open)
 
-    def longest_waiting(self, since: Time) -> WantState | None:
-        """The want for which nothing was granted since then or longer, the longest first."""
-        waiting = [state for state in self.wants if not state.hosts and state.since <= since]
+    def sizes(self) -> Sizes:
+        """What one task of each want that is not covered yet takes."""
+        if self._sizes is None:
+            self._sizes = Sizes([state.want.resources for state in self._open])
+        return self._sizes
+
+    def cover(self, helps: Helps, now: Time) -> None:
+        """A grant helps these wants."""
+        for state, n in helps:
+            state.capacity += n
+            state.hosts += 1
+            state.since = now
+        self._cover_changed()
+
+    def uncover(self, helps: Helps) -> None:
+        """A grant helps these wants no longer. They may be of a demand that this one replaced."""
+        for state, n in helps:
+            state.capacity -= n
+            state.hosts -= 1
+        self._cover_changed()
+
+    def waiting_since(self) -> Time | None:
+        """Since when the want that has waited longest has nothing granted."""
+        return min((state.since for state in self._open if not state.hosts), default=None)
+
+    def longest_waiting(self, since: Time, version: int) -> WantState | None:
+        """The want for which nothing was granted since then or longer, the longest first.
+
+        Not one that no host is large enough for, as the cluster is in this version of its total.
+        """
+        waiting = [
+            state
+            for state in self._open
+            if not state.hosts and state.since <= since and state.too_big_for != version
+        ]
         return min(waiting, key=lambda state: state.since, default=None)
 
-    def helped_by(self, host: str, attributes: Mapping[str, str], amount: Resources) -> list[tuple[WantState, int]]:
+    def helped_by(self, host: str, attributes: Mapping[str, str], amount: Resources) -> Helps:
         """The wants, not covered yet, that this much of this host helps, and for how many tasks of each."""
+        if not self._open or not amount.contains(self.sizes().least):
+            return []
         helped = []
-        for state in self.wants:
-            if not state.covered(self.choice):
-                n = state.fits(host, attributes, amount)
-                if n:
-                    helped.append((state, n))
+        for state in self._open:
+            n = state.fits(host, attributes, amount)
+            if n:
+                helped.append((state, n))
         return helped
+
+
+Helps = list[tuple[WantState, int]]

@@ -12,6 +12,9 @@ from offerer.resources import NOTHING, Resources
 from offerer.types import Time
 
 
+NEVER: Time = 1 << 62
+
+
 class Refusal(NamedTuple):
     """A framework does not want to see a host until then, as long as no more is free there than it refused."""
 
@@ -35,7 +38,7 @@ class HostLedger:
     """A host's books. Invariant: ``used`` is the sum of all grants and tasks on it; ``free = total - used``, port by
     port, and nothing where the host shrank below what is used."""
 
-    __slots__ = ("attributes", "free", "held_for", "id", "name", "offerable", "refusals", "total", "used")
+    __slots__ = ("attributes", "free", "held_for", "id", "name", "offerable", "position", "refusals", "total", "used")
 
     def __init__(self, host_id: HostId, name: str, attributes: Mapping[str, str], total: Resources) -> None:
         self.id = host_id
@@ -45,6 +48,7 @@ class HostLedger:
         self.used = NOTHING
         self.free = total
         self.offerable = False
+        self.position = -1  # in the row of the `HostIndex`, -1: not in it
         self.refusals: dict[Claimant, tuple[Refusal, ...]] = {}
         """Mostly one each; several where it refused this part of the host and that one, neither within the other."""
         self.held_for: Claimant | None = None
@@ -66,17 +70,16 @@ class HostLedger:
 
 
 class Hold(NamedTuple):
-    """A host kept for a want that has waited long, and since when."""
+    """A host kept for a want that has waited long."""
 
     host: HostLedger
     want: WantState
-    since: Time
 
 
 class Claimant(Client):
     """A framework under one of its roles: what offers are made to."""
 
-    __slots__ = ("demand", "framework_id", "hold", "refused", "role")
+    __slots__ = ("demand", "framework_id", "hold", "hold_at", "refused", "role")
 
     def __init__(self, framework_id: FrameworkId, role: RoleLedger) -> None:
         super().__init__(framework_id)
@@ -85,6 +88,7 @@ class Claimant(Client):
         self.demand: DemandState | None = None  # None: wants everything
         self.refused: dict[HostLedger, None] = {}  # hosts with a refusal of ours, for clearing them
         self.hold: Hold | None = None
+        self.hold_at = NEVER  # when a hold for it is looked for, if it is passed over
 
 
 class RoleLedger(Client):

@@ -40,12 +40,9 @@ def unmet(role: RoleLedger) -> dict[str, int]:
 class Headroom:
     """Within one allocation: how much is free, and how much of it unmet guarantees need."""
 
-    def __init__(self, roles: Iterable[RoleLedger], free: Iterable[Resources]) -> None:
+    def __init__(self, roles: Iterable[RoleLedger], free: Resources) -> None:
         self._roles = [role for role in roles if role.guarantee]
-        total = NOTHING
-        for amount in free:
-            total = total + amount.without_ports()
-        self._free = total
+        self._free = free
 
     def taken(self, amount: Resources) -> None:
         """This much is free no longer."""

@@ -427,7 +427,7 @@ class World:
     def check_nothing_is_overlooked(self) -> None:
         """6: no event comes any more, so a look at every host finds nothing that somebody wants and did not refuse."""
         allocator = self.cluster.state.allocator
-        allocator._all_dirty = True
+        allocator.look_everywhere()
         assert not allocator.run(self.now), "6: something free was overlooked"
 
     def check_everything_is_offered(self) -> None:

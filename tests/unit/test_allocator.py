@@ -107,6 +107,43 @@ def test_a_guarantee_of_some_resource_waits_for_a_host_that_has_it():
     assert told(allocator.run(0)) == [("g", "h2", "cpus=4;gpus=1"), ("f1", "h1", "cpus=4")]
 
 
+def test_what_a_limit_kept_back_is_offered_when_the_role_has_room_again():
+    allocator, hosts, (f1,) = allocator_with(("h1", "cpus=1"), ("h2", "cpus=1"))
+    allocator.configure_role(allocator.role("role-f1"), limit={"cpus": 1000})
+    (grant,) = allocator.run(0)
+    assert allocator.run(0) == []
+    allocator.set_offerable(hosts["h1"], False)  # away when its task ends: no host has more free
+    assert allocator.run(0) == []
+    allocator.settle(grant, grant.amount, 0)
+    assert told(allocator.run(0)) == [("f1", "h2", "cpus=1")]
+
+
+def test_what_a_guarantee_kept_back_is_offered_when_it_is_met_by_what_was_found_running():
+    allocator, hosts, (_, g) = allocator_with(("h1", "cpus=1"), ("h2", "cpus=1"), claimants=("f1", "g"))
+    allocator.configure_role(allocator.role("role-g"), guarantee={"cpus": 2000})
+    allocator.set_active(g, False)
+    assert allocator.run(0) == []
+    allocator.charge(g, hosts["h1"], R("cpus=1"))
+    assert allocator.run(0) == []
+    allocator.configure_role(allocator.role("role-g"), guarantee={"cpus": 1000})
+    assert told(allocator.run(0)) == [("f1", "h2", "cpus=1")]
+
+
+def test_a_host_is_not_kept_for_a_task_that_is_too_big_for_every_host():
+    allocator, _, (big, _) = allocator_with(("h1", "cpus=2"), ("h2", "cpus=3"), claimants=("big", "small"))
+    allocator.state_demand(big, Demand((Want(R("cpus=9")), Want(R("cpus=3;memory=1GiB")))), 0)
+    first, second = allocator.run(0)
+    for now in (20 * SECOND, 40 * SECOND):
+        allocator.settle(first, first.amount, now)
+        (first,) = allocator.run(now)
+        assert told([first]) == [("small", "h1", "cpus=2")]
+    allocator.add_host(larger := HostLedger("h3", "h3", {}, R("cpus=9")))
+    allocator.charge(second.claimant, larger, R("cpus=1"))
+    allocator.set_offerable(larger, True)
+    assert allocator.run(60 * SECOND) == []  # large enough, and kept until all of it is free
+    assert larger.held_for is big
+
+
 def test_a_demand_is_covered_once_and_again_when_its_offer_comes_back():
     allocator, _, (f1,) = allocator_with(("h1", "cpus=4"), ("h2", "cpus=4"))
     want = Want(R("cpus=2"), 2)
