@@ -353,7 +353,7 @@ class Lifecycle:
             self._finish(now, task, event)
 
     def _on_one_of_pod_ended(self, now: Time, task: Task, event: Exited | Lost) -> None:
-        task.alive.discard(event.container)
+        task.alive -= {event.container}
         if not task.alive:
             self._finish(now, task, task.first_end or event)
         elif not task.stopping:

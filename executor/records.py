@@ -5,7 +5,7 @@ Records that are made for every task have slots and no checks: 100,000 of them p
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -80,7 +80,7 @@ class Task:
         self.retry_at: Time = 0
         self.retries = 0
         self.position = 0  # how many of its init steps have ended
-        self.alive: set[str] = set()  # of a pod that was started: the names of its containers that have not ended
+        self.alive: Set[str] = NONE_ALIVE  # of a pod that was started: the names of its containers that have not ended
         self.first_end: Exited | Lost | None = None  # of a pod that is stopped because of it
         self.gpus: tuple[int, ...] = ()  # which of the host's it has
         self.checks: tuple[Check, ...] = ()  # of its health, while it runs
@@ -102,6 +102,7 @@ class Task:
 
 
 NO_SPEC: Final = ContainerSpec()
+NONE_ALIVE: Final[Set[str]] = frozenset()
 
 # -- operations: what the runtime is to do, one at a time per task ---------------------------------------------
 

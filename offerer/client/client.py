@@ -33,6 +33,7 @@ _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
+_MESSAGE_BYTES = 32 << 10  # small enough that the master hears others between two messages of ours
 _DEFAULT_HEARTBEAT: Time = 5 * SECOND
 _LONGEST_BACKOFF = 2.0  # seconds
 Handler = Callable[[str, dict[str, object]], Awaitable[dict[str, object]]]
@@ -111,7 +112,7 @@ class Client:
     async def _connection(self, channel: grpc.aio.Channel) -> None:
         await self._ready.wait()
         call = codec.FrameworksStub(channel).Connect()
-        outbox: Outbox[codec.framework.FromFramework] = Outbox(codec.framework.FromFramework)
+        outbox = Outbox(codec.framework.FromFramework, message_bytes=_MESSAGE_BYTES)
         self._write_registration(outbox.message(0))
         self._heard_at = clock.now()
         self._hosts.clear()

@@ -149,7 +149,7 @@ def _adopt(state: State, host: Host, held: HeldTask) -> None:
     task = Task(framework, host, held.resources, status)
     host.tasks[framework.id, status.task_id] = framework.tasks[status.task_id] = task
     if status.state.terminal:  # the executor sends it again until it is acknowledged
-        task.uuids.append(status.uuid)
+        task.uuids += (status.uuid,)
         state.unacknowledged[status.uuid] = task
         return
     _charge(state, host, task)

@@ -66,7 +66,7 @@ class Task:
         self.claimant: Claimant | None = None  # who is charged for the resources; None: they are not held
         self.status = status  # the latest
         self.acknowledged = False  # the latest status has reached the framework
-        self.uuids: list[bytes] = []  # statuses sent to the framework and not acknowledged, in order
+        self.uuids: tuple[bytes, ...] = ()  # statuses sent to the framework and not acknowledged, in order
         self.killed = False  # the framework asked to stop it
         self.kill_grace: Time | None = None
 

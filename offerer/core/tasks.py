@@ -102,7 +102,7 @@ def let_go(state: State, task: Task) -> None:
         state.outputs.append(AcknowledgeStatuses(host.id, uuids))
     for uuid in task.uuids:
         del state.unacknowledged[uuid]
-    task.uuids.clear()
+    task.uuids = ()
     if task.state.terminal:
         forget(state, task)
 
@@ -130,7 +130,7 @@ def release(state: State, task: Task) -> None:
 def forward(state: State, task: Task, status: TaskStatus) -> None:
     """Tell the framework, now or when it registers again."""
     if status.uuid and status.uuid not in task.uuids:
-        task.uuids.append(status.uuid)
+        task.uuids += (status.uuid,)
         state.unacknowledged[status.uuid] = task
     if task.framework.connected:
         tell(state, task.framework, as_told(task, status))

@@ -23,6 +23,8 @@ from offerer.wire.rpc_errors import abort
 REGISTER_WITHIN: Time = 10 * SECOND
 WRITTEN_WITHIN: Time = SECOND
 MAX_NAME = 253
+PER_TURN = 8
+"""Messages of executors handled in one turn of the event loop: behind thousands of statuses, offers would be late."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -56,6 +58,7 @@ class Stream:
         self._sent = 0
         self._reader: asyncio.Task[None] | None = None
         self._over: OffererError | None = None
+        self.turns: asyncio.Semaphore | None = None  # for messages; there may be thousands of others like this peer
 
     @property
     def silent_for(self) -> Time:
@@ -118,6 +121,9 @@ class Stream:
     async def _read(self, receive: Callable[[Any], None]) -> None:
         while (message := await read(self._context)) is not grpc.aio.EOF:
             self._heard_at = clock.now()
+            if self.turns is not None:
+                await self.turns.acquire()
+                asyncio.get_running_loop().call_soon(self.turns.release)
             receive(message)
 
 
@@ -162,6 +168,7 @@ class ExecutorStreams(codec.ExecutorsServicer):
         self._timing = timing
         self._term = term
         self._attachments = attachments
+        self._turns = asyncio.Semaphore(PER_TURN)
         self._streams: dict[HostId, Stream] = {}
 
     async def Connect(self, _requests: object, context: Context) -> None:
@@ -182,6 +189,7 @@ class ExecutorStreams(codec.ExecutorsServicer):
             old.end(Replaced("another connection under this name took over"))
             self._loop.feed(e.HostDisconnected(host_id))
         peer = ExecutorPeer(host_id, self._term(), stream.heartbeat, self._timing.unreachable_after)
+        stream.turns = self._turns
         self._streams[host_id] = stream
         self._loop.executors[host_id] = peer
         try:

@@ -7,6 +7,7 @@ bases are re-exported here for the shells that open and serve streams.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from offerer.constraints import Constraint, check_constraint
 from offerer.errors import InvalidInput, PeerError
@@ -89,19 +90,34 @@ def write_resources(into: common.Resources, resources: Resources) -> None:
 
 def read_resources(message: common.Resources) -> Resources:
     """The amounts of a message. Raises `PeerError` for amounts and ports that cannot be."""
-    resources = Resources(message.cpus, message.memory, message.disk, message.gpus)
-    if message.cpus | message.memory | message.disk | message.gpus >= _LARGEST_AMOUNT:
-        raise PeerError(f"resources: an amount is out of range: {resources}")
-    if message.ports:
-        resources.ports = _read_ports(message.ports)
-    if message.counts:
-        if max(message.counts.values()) >= _LARGEST_AMOUNT:
-            raise PeerError(f"resources: a count is out of range: {dict(message.counts)}")
-        try:
-            resources.counts = tuple(sorted((checked_name(name), n) for name, n in message.counts.items() if n))
-        except InvalidInput as error:
-            raise PeerError(str(error)) from None
-    return resources
+    amounts = message.cpus, message.memory, message.disk, message.gpus
+    if message.ports or message.counts:
+        return Resources(*_checked(amounts), _read_counts(message.counts), _read_ports(message.ports))
+    return _amounts(amounts)
+
+
+_Amounts = tuple[int, int, int, int]
+
+
+@lru_cache(4096)
+def _amounts(amounts: _Amounts) -> Resources:
+    """Tasks of one kind by the thousand ask for the same: one object for all of them."""
+    return Resources(*_checked(amounts))
+
+
+def _checked(amounts: _Amounts) -> _Amounts:
+    if max(amounts) >= _LARGEST_AMOUNT:
+        raise PeerError(f"resources: an amount is out of range: {Resources(*amounts)}")
+    return amounts
+
+
+def _read_counts(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    if counts and max(counts.values()) >= _LARGEST_AMOUNT:
+        raise PeerError(f"resources: a count is out of range: {dict(counts)}")
+    try:
+        return tuple(sorted((checked_name(name), n) for name, n in counts.items() if n))
+    except InvalidInput as error:
+        raise PeerError(str(error)) from None
 
 
 def _read_ports(ranges: Iterable[common.PortRange]) -> tuple[tuple[int, int], ...]:

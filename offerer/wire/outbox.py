@@ -25,9 +25,12 @@ class Overflow(Exception):
 class Outbox(Generic[M]):
     """Messages to one peer, in order."""
 
-    def __init__(self, new_message: Callable[[], M], limit: int = OUTBOX_BYTES) -> None:
+    def __init__(
+        self, new_message: Callable[[], M], limit: int = OUTBOX_BYTES, message_bytes: int = MESSAGE_BYTES
+    ) -> None:
         self._new_message = new_message
         self._limit = limit
+        self._message_bytes = message_bytes
         self._messages: deque[tuple[M, int]] = deque()
         self._open: M | None = None
         self._open_bytes = 0
@@ -39,7 +42,7 @@ class Outbox(Generic[M]):
 
     def message(self, size: int) -> M:
         """The message to add about `size` bytes to."""
-        if self._open is None or self._open_bytes > MESSAGE_BYTES:
+        if self._open is None or self._open_bytes > self._message_bytes:
             self._close_message()
             self._open = self._new_message()
         self._open_bytes += size
