@@ -45,8 +45,8 @@ class ExecutorPeer:
         self.outbox.message(_TASK_BYTES).kills.add(framework_id=framework_id, task_id=task_id, grace=grace)
 
     def acknowledge(self, uuids: Sequence[bytes]) -> None:
-        """These statuses need not be sent again."""
-        self.outbox.message(18 * len(uuids)).acks.extend(uuids)
+        """These statuses need not be sent again; the executor would do so only after ten seconds."""
+        self.outbox.message(18 * len(uuids), urgent=False).acks.extend(uuids)
 
     def attach(self, request: codec.executor.OpenAttachment) -> None:
         """Open a stream of its own for logs or the like."""

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 MESSAGE_BYTES = 1 << 20
 """A message is closed at about this size, far below the 16 MiB at which a peer is cut off."""
 OUTBOX_BYTES = 64 << 20
+NOT_URGENT = 1.0  # seconds that what is not urgent may wait
 
 M = TypeVar("M")
 
@@ -36,12 +37,13 @@ class Outbox(Generic[M]):
         self._open_bytes = 0
         self._bytes = 0
         self._wake = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self.overflowed = False
         self.sent = 0
 
-    def message(self, size: int) -> M:
-        """The message to add about `size` bytes to."""
+    def message(self, size: int, *, urgent: bool = True) -> M:
+        """The message to add about `size` bytes to. What is not urgent goes with what is, or within a second."""
         if self._open is None or self._open_bytes > self._message_bytes:
             self._close_message()
             self._open = self._new_message()
@@ -49,8 +51,15 @@ class Outbox(Generic[M]):
         self._bytes += size
         if self._bytes > self._limit:
             self.overflowed = True
-        self._wake.set()
+        if urgent:
+            self._wake.set()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(NOT_URGENT, self._flush)
         return self._open
+
+    def _flush(self) -> None:
+        self._timer = None
+        self._wake.set()
 
     @property
     def waiting(self) -> bool:
@@ -67,6 +76,8 @@ class Outbox(Generic[M]):
         """`pump` is to end: after the message that it is writing now, if it is."""
         self._closed = True
         self._wake.set()
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def pump(self, write: Callable[[M], Awaitable[None]]) -> None:
         """Write messages as they come, until `close`. Raises `Overflow`."""
