@@ -164,6 +164,9 @@ class SimCluster:
     def restart(self, *targets: str) -> orders.Answer:
         return self._ordered(orders.restart(self.state, self._targets(targets), "me", self.now))
 
+    def scale(self, target: str, replicas: int) -> orders.Answer:
+        return self._ordered(orders.scale(self.state, parse_target(target), replicas, "me", self.now))
+
     def down(self, *targets: str) -> orders.Answer:
         return self._ordered(orders.down(self.state, self._targets(targets), self.now))
 

@@ -27,6 +27,7 @@ from frameworks.coding.records import Task
 from frameworks.coding.rehearsal import Turns
 from frameworks.coding.reviews import Reviews
 from frameworks.coding.secrets import check_name
+from frameworks.coding.spec import MAX_REPLICAS
 from frameworks.coding.state import State
 from offerer import Compare, Conflict, Context, Delete, InvalidInput, NotFound, Put, Time
 
@@ -70,6 +71,7 @@ class Api:
             "task": self._task,
             "rollback": self._rollback,
             "restart": self._restart,
+            "scale": self._scale,
             "diff": self._diff,
             "why": self._why,
             "rollout": self._rollout,
@@ -102,7 +104,11 @@ class Api:
             except Conflict:
                 raise Conflict("somebody else pushed one of these services at the same time; push again") from None
             self._state.secrets.took_place(push.secrets)
+            scales = dict(self._state.scales)
             self._state.add_revisions(push.revisions)
+            for job in scales.keys() - self._state.scales.keys():
+                was = scales[job].replicas
+                push.warnings.append(f"{job} is no longer scaled to {was}: what its file says has changed")
             self._context.wake()
         services = [{**views.revision_row(each), "changed": True} for each in push.revisions]
         services += [{**views.revision_row(each), "changed": False} for each in push.unchanged]
@@ -183,6 +189,14 @@ class Api:
     async def _restart(self, arguments: Arguments) -> dict[str, object]:
         targets, who = self._targets(arguments), _string(arguments, "who")
         return await self._carry_out(orders.restart(self._state, targets, who, self._now()))
+
+    async def _scale(self, arguments: Arguments) -> dict[str, object]:
+        (target,) = self._targets(arguments, only_one=True)
+        replicas, who = arguments.get("replicas"), _string(arguments, "who")
+        if not isinstance(replicas, int) or isinstance(replicas, bool) or not 1 <= replicas <= MAX_REPLICAS:
+            fix = f"; to have none, use: offerer down {target}" if replicas == 0 else ""
+            raise InvalidInput(f"replicas: {replicas!r} must be a number from 1 to {MAX_REPLICAS}{fix}")
+        return await self._carry_out(orders.scale(self._state, target, replicas, who, self._now()))
 
     async def _pause(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)
@@ -274,12 +288,14 @@ class Api:
             "services": views.service_rows(self._state, targets, self._now()),
             "environments": sorted({each.partition("@")[2] for each in self._state.revisions} - {""}),
             "problems": [self._state.problems[key] for key in sorted(self._state.problems)],
+            "scales": views.scales(self._state, targets),
             "now": self._now(),
         }
 
     async def _ps(self, arguments: Arguments) -> dict[str, object]:
         targets = self._targets(arguments, default_all=True)
-        return {"tasks": views.task_rows(self._state, targets, self._now()), "now": self._now()}
+        tasks = views.task_rows(self._state, targets, self._now())
+        return {"tasks": tasks, "scales": views.scales(self._state, targets), "now": self._now()}
 
     async def _diff(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)
@@ -291,7 +307,13 @@ class Api:
         for number in (before, after):
             orders.check_revision(self._state, service, number)
         found = differences(revisions[before], revisions[after])
-        return {"service": service, "from": before, "to": after, "differences": [each._asdict() for each in found]}
+        return {
+            "service": service,
+            "from": before,
+            "to": after,
+            "differences": [each._asdict() for each in found],
+            "scales": views.scales(self._state, [Target(service)]),
+        }
 
     async def _why(self, arguments: Arguments) -> dict[str, object]:
         targets = self._targets(arguments)
@@ -352,7 +374,12 @@ class Api:
             for service in dict.fromkeys(target.service for target in targets)
             for _, revision in sorted(self._state.revisions[service].items())
         ]
-        return {"containers": await self._entries(targets, limit), "revisions": rows, "now": self._now()}
+        return {
+            "containers": await self._entries(targets, limit),
+            "revisions": rows,
+            "scales": views.scales(self._state, targets),
+            "now": self._now(),
+        }
 
     async def _entries(self, targets: Sequence[Target], limit: int) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []

@@ -128,8 +128,8 @@ def movers(state: State) -> list[Task]:
         if not is_to_go(state, task):
             continue
         plan = state.plan(task)
-        if plan is None or plan.only_on(drained):
-            task.tied = plan is not None
+        if plan is None or plan.only_on(drained) or plan.on_host_lost is None:
+            task.tied = plan is not None  # one that waits for its host when that is lost does not leave it either
         elif may_set_off(state, task):
             found.append(task)
     return found

@@ -123,7 +123,7 @@ def reason(state: State, task: Task, now: Time) -> str:
     run = task.run
     if run is not None and run.moving and not run.evicted and task.wanted == run.revision and not task.old:
         if run.state is not TaskState.UNREACHABLE and run.moving != LOST:
-            return _is_to_leave(task, run)
+            return _is_to_leave(state, task, run)
     if task.settled:
         return f"finished: {ended_text(task)}" if task.run is None and task.wanted is not None else _odd(state, task)
     if run is None:
@@ -149,11 +149,14 @@ def reason(state: State, task: Task, now: Time) -> str:
     return _beside(task, run.message)
 
 
-def _is_to_leave(task: Task, run: Run) -> str:
+def _is_to_leave(state: State, task: Task, run: Run) -> str:
     """What a task waits for that is to move and has not set off."""
     why = f"host {run.host} is being drained"
     if task.tied:
-        return f"{why}; it may run nowhere else: stop it with offerer drain {run.host} --force"
+        plan = state.plan(task)
+        stays = plan is not None and plan.on_host_lost is None and plan.tied_to is None
+        ties = "it stays with its host (on_host_lost: wait)" if stays else "it may run nowhere else"
+        return f"{why}; {ties}: stop it with offerer drain {run.host} --force"
     return f"{why}; {task.shortage or f'it moves after others of {task.name.of_job}'}"
 
 

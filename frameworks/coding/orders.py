@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from frameworks.coding.names import JobName, Target, TaskName, did_you_mean, natural
 from frameworks.coding.rollout import cancel, put_update
-from frameworks.coding.records import Task
+from frameworks.coding.plans import JobPlan
+from frameworks.coding.possible import why_impossible
+from frameworks.coding.records import Scale, Task
 from frameworks.coding.state import State
-from offerer import Conflict, NotFound, Time
+from offerer import Conflict, InvalidInput, NotFound, Time
 
 
 class Answer(NamedTuple):
@@ -125,6 +127,45 @@ def _move(state: State, target: Target, up_now: Sequence[Task], number: int, who
     return Answer(list(goals), [name for name in moves if name not in goals], [])
 
 
+def scale(state: State, target: Target, replicas: int, who: str, now: Time) -> Answer:
+    """Have so many tasks of a job, until a push changes what its file says. Those of the highest numbers go first."""
+    job = _like_tasks(state, target)
+    name, scaled = job.name, job.scaled(replicas)
+    wrong = scaled.strategy.why_stuck(replicas)
+    impossible = why_impossible(scaled)
+    if wrong or impossible:
+        many = "1 task" if replicas == 1 else f"{replicas} tasks"
+        raise InvalidInput(f"{name} cannot have {many}: {wrong or impossible and impossible[1]}")
+    file = job.like_tasks or 0
+    state.scale(name, Scale(replicas, file, who, now) if replicas != file else None)
+    tasks = state.covered([Target(*name)])
+    goals = [goal for task in tasks if (goal := _goal(state, task.name)) is not None]
+    if not goals:
+        return Answer([], [], [f"{name} is down; it has {replicas} when it is brought up with: offerer up {name}"])
+    wanted = {TaskName(*name, task) for task in scaled.tasks}
+    superfluous = [task for task in tasks if task.wanted is not None and task.name not in wanted]
+    missing = [task for each in sorted(wanted, key=natural) if (task := state.task(each)).wanted is None]
+    cancel(state, [*superfluous, *missing])
+    for task in missing:
+        state.want(task, max(goals), now)
+    for task in superfluous:
+        state.want(task, None, now)
+    changed = [task.name for task in [*missing, *superfluous]]
+    return Answer(changed, sorted(wanted - set(changed), key=natural), [])
+
+
+def _like_tasks(state: State, target: Target) -> JobPlan:
+    """The job of a target, as its newest revision has it. Raises where it has none, or its tasks have names."""
+    check_pushed(state, target)
+    if not target.job or target.task:
+        raise InvalidInput(f"target: {target} is not SERVICE/JOB, for example {target.service}/{target.job or 'web'}")
+    job = state.job(JobName(target.service, target.job))
+    assert job is not None
+    if job.replica is None:
+        raise Conflict(f"the tasks of {target} have names of their own; add or remove them in its file, and push that")
+    return job
+
+
 def down(state: State, targets: Sequence[Target], now: Time) -> Answer:
     """Stop these tasks, those that others depend on last."""
     for target in targets:
@@ -148,7 +189,7 @@ def _moves(state: State, target: Target, up_now: Sequence[Task], number: int) ->
             deployed.setdefault(task.name.of_job, set()).add(task.wanted)
         for name in sorted(there, key=natural):
             revisions = deployed.get(name.of_job, set())
-            if revisions and not any(state.plan(state.task(name), number) for number in revisions if number):
+            if revisions and not any(name in state.tasks_of(Target(*name), each) for each in revisions if each):
                 moves[name] = True
     return moves
 

@@ -93,6 +93,18 @@ class JobPlan(NamedTuple):
     tasks: Mapping[str, TaskPlan]
     strategy: Strategy
     restart: Restart
+    replica: TaskPlan | None = None
+    """The plan of each of any number of like tasks; None where the tasks have names of their own."""
+
+    def scaled(self, replicas: int) -> JobPlan:
+        """The same with so many like tasks."""
+        assert self.replica is not None
+        return self._replace(tasks=dict.fromkeys(map(str, range(1, replicas + 1)), self.replica))
+
+    @property
+    def like_tasks(self) -> int | None:
+        """How many like tasks the file says; None where the tasks have names of their own."""
+        return len(self.tasks) if self.replica is not None else None
 
     @property
     def depends_on(self) -> tuple[JobName, ...]:
@@ -126,7 +138,8 @@ def _plan_job(around: Surroundings, name: str, job: JobSpec) -> JobPlan:
     tasks = {task: shared[id(settings)] for task, settings in own.items()}
     strategy = job.update.strategy if job.update else DEFAULT
     restart = job.restart.policy if job.restart else Restart()
-    return JobPlan(JobName(around.service, name), conditions, tasks, strategy, restart)
+    replica = tasks["1"] if job.tasks is None else None
+    return JobPlan(JobName(around.service, name), conditions, tasks, strategy, restart, replica)
 
 
 def _in_service(service: str, plan: TaskPlan) -> TaskPlan:

@@ -11,6 +11,7 @@ from offerer import HostId, PortMapping, TaskId, TaskState, Time
 
 TASKS: Final = "tasks/"
 UPDATES: Final = "updates/"
+SCALES: Final = "scales/"
 DRAIN: Final = "drain"
 """What `Run.moving` says of a container on a host that is being drained."""
 LOST: Final = "lost"
@@ -206,6 +207,26 @@ class Task:
         if last:
             task.last = Ended(**last)
         return task
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Another number of tasks than the job's file says; it holds until a push changes what the file says."""
+
+    replicas: int
+    file: int
+    """What the newest revision said when it was set."""
+    who: str
+    at: Time
+
+    def to_bytes(self) -> bytes:
+        """Its entry in the store."""
+        return json.dumps(asdict(self), ensure_ascii=False).encode()
+
+    @staticmethod
+    def from_entry(value: bytes) -> Scale:
+        """The one of an entry."""
+        return Scale(**json.loads(value))
 
 
 @dataclass(slots=True)

@@ -59,9 +59,11 @@ class Revision:
         return any(each.split()[0] == "apart" for part in parts for each in part.constraints or ())
 
     def plan(self, job: str, task: str) -> TaskPlan | None:
-        """The plan of one task; None where this revision has no such task."""
+        """The plan of one task, of any number where it is one of like tasks; None where there is no such task."""
         found = self.jobs.get(job)
-        return found.tasks.get(task) if found else None
+        if found is None:
+            return None
+        return found.replica if found.replica is not None and task.isdigit() else found.tasks.get(task)
 
     def content(self) -> dict[str, Any]:
         """What was written, without comments and layout: equal for two revisions that mean the same."""

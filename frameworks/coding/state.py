@@ -13,7 +13,7 @@ from dataclasses import replace
 from frameworks.coding.graph import Graph
 from frameworks.coding.names import JobName, Target, TaskName, natural, parse_task_name
 from frameworks.coding.plans import JobPlan, TaskPlan
-from frameworks.coding.records import TASKS, UPDATES, Task, Update
+from frameworks.coding.records import SCALES, TASKS, UPDATES, Scale, Task, Update
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import Revision, read_key, read_revision
 from frameworks.coding.secrets import PREFIX as SECRETS
@@ -36,6 +36,8 @@ class State:
         self.ended_updates: dict[str, Update] = {}
         """The last one of each service that ended."""
         self.secrets = Secrets()
+        self.scales: dict[JobName, Scale] = {}
+        """The jobs that are to have another number of tasks than their file says."""
         self.graph = Graph({})
         self.unsettled: dict[TaskName, None] = {}
         """The tasks that are not as wanted, in the order they became so."""
@@ -54,6 +56,7 @@ class State:
         copy.tasks = {name: task.copy() for name, task in self.tasks.items()}
         for task in copy.tasks.values():
             copy.jobs.setdefault(task.name.of_job, {})[task.name.task] = task
+        copy.scales = dict(self.scales)
         copy.revisions = {service: dict(revisions) for service, revisions in self.revisions.items()}
         copy.updates, copy.ended_updates = deepcopy(self.updates), deepcopy(self.ended_updates)
         copy.secrets = self.secrets.copy()
@@ -197,7 +200,19 @@ class State:
             self.revisions.setdefault(revision.service, {})[revision.number] = revision
             self._highest[revision.service] = max(revision.number, self._highest.get(revision.service, 0))
             self.some_keep_apart |= revision.keeps_apart
+            for job, scale in list(self.scales.items()):
+                plan = revision.jobs.get(job.job)
+                if job.service == revision.service and (plan is None or plan.like_tasks != scale.file):
+                    self.scale(job, None)  # what is pushed now has the last word
         self._draw_graph()
+
+    def scale(self, job: JobName, scale: Scale | None) -> None:
+        """From now on the job is to have so many tasks, or with None as many as its file says."""
+        if scale is not None:
+            self.scales[job] = scale
+            self.journal.put(f"{SCALES}{job}", scale.to_bytes())
+        elif self.scales.pop(job, None):
+            self.journal.delete(f"{SCALES}{job}")
 
     def _draw_graph(self) -> None:
         """Push lets no cycle in, but another tool may write one: then one dependency of it does not count."""
@@ -226,7 +241,8 @@ class State:
         """The tasks of a target as this revision has them."""
         revision = self.revisions.get(target.service, {}).get(number)
         for job in revision.jobs.values() if revision else ():
-            for task in job.tasks:
+            scale = self.scales.get(job.name) if job.replica is not None else None
+            for task in job.scaled(scale.replicas).tasks if scale else job.tasks:
                 name = TaskName(target.service, job.name.job, task)
                 if target.covers(name):
                     yield name
@@ -243,6 +259,8 @@ class State:
                     self.secrets.load(entry)
                 elif entry.key.startswith(TASKS):
                     self._load_task(entry)
+                elif entry.key.startswith(SCALES):
+                    self.scales[JobName(*entry.key.removeprefix(SCALES).split("/"))] = Scale.from_entry(entry.value)
                 elif entry.key.startswith(UPDATES):
                     service = entry.key.removeprefix(UPDATES)
                     update = Update.from_entry(service, entry.value)

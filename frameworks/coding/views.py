@@ -71,6 +71,15 @@ def address_text(address: str, ports: Sequence[PortMapping]) -> str:
     return f"{address}:{','.join(str(port.host) for port in ports)}" if ports else ""
 
 
+def scales(state: State, targets: Sequence[Target]) -> list[dict[str, Any]]:
+    """The jobs that have another number of tasks than their file says."""
+    return [
+        {"job": str(job), **asdict(scale)}
+        for job, scale in sorted(state.scales.items())
+        if any(each.service == job.service and each.job in ("", job.job) for each in targets)
+    ]
+
+
 def service_rows(state: State, targets: Sequence[Target], now: Time) -> list[dict[str, Any]]:
     """One row per service: newest revision, the revisions that run, how many tasks are as wanted."""
     return [service_row(state, target, now) for target in targets]

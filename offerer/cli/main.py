@@ -19,7 +19,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own log repeats in C++ wh
 _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "Services": (
         "offerer.cli.services",
-        ("push", "up", "down", "status", "ps", "why", "inspect", "history", "diff", "logs"),
+        ("push", "up", "scale", "down", "status", "ps", "why", "inspect", "history", "diff", "logs"),
     ),
     "Dry run": ("offerer.cli.plan", ("plan",)),
     "Updates": ("offerer.cli.updates", ("update", "rollback", "restart", "pause", "resume", "promote", "abort")),

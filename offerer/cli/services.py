@@ -1,4 +1,4 @@
-"""``offerer push|up|down|status|ps|why|inspect|history|diff|logs``: services, kept by the `coding` framework."""
+"""``offerer push|up|scale|down|status|ps|why|inspect|history|diff|logs``: services, kept by the `coding` framework."""
 
 from __future__ import annotations
 
@@ -79,6 +79,28 @@ def up(session: Session, targets: Sequence[str], plan: str, wait: bool, timeout:
 
 
 @click.command()
+@click.argument("wanted", metavar="SERVICE/JOB=N")
+@wait_options
+@json_option
+@pass_session
+def scale(session: Session, wanted: str, wait: bool, timeout: float, as_json: bool) -> None:
+    """Have N tasks of a job. It holds until a push changes the job's `replicas`; asking for what its file says ends it.
+
+    Tasks of the highest numbers are stopped first. New ones have the revision that the others have.
+
+    Example: offerer scale core/web=5 --wait
+    """
+    job, _, number = wanted.partition("=")
+    if not number.isascii() or not number.isdigit():
+        raise click.UsageError(f"{wanted!r} is not SERVICE/JOB=N, for example core/web=5")
+    arguments = {"target": job, "replicas": int(number), "who": user()}
+    answer = session.call(FRAMEWORK, "scale", arguments)
+    report(answer, "to start or stop", "up already", as_json)
+    if wait:
+        wait_until_done(session, [*answer["changed"], *answer["unchanged"]], timeout, "as wanted", as_json)
+
+
+@click.command()
 @click.argument("targets", metavar=f"{TARGET}...", nargs=-1, required=True)
 @wait_options
 @json_option
@@ -121,7 +143,7 @@ def status(session: Session, targets: Sequence[str], as_json: bool) -> None:
         Column("REASON", lambda row: "; ".join(row["reasons"][:2]) + ("; …" if len(row["reasons"]) > 2 else "")),
     ]
     print_table(answer["services"], columns, empty="nothing is pushed; push a service with: offerer push FILE")
-    warn(answer["problems"])
+    warn([*answer["problems"], *_scale_notes(answer)])
     if answer["environments"] and not targets and not session.environment:
         warn([f"there are also the environments {', '.join(answer['environments'])}; see one with --env"])
 
@@ -149,6 +171,8 @@ def ps(session: Session, targets: Sequence[str], as_json: bool) -> None:
     ]
     empty = "nothing is up; start a service with: offerer up SERVICE"
     print_table(answer["tasks"], columns, as_json=as_json, empty=empty)
+    if not as_json:
+        warn(_scale_notes(answer))
 
 
 @click.command()
@@ -238,6 +262,7 @@ def history(session: Session, targets: Sequence[str], limit: int, revisions: boo
             Column("MESSAGE", "message"),
         ]
         print_table(list(reversed(answer["revisions"]))[:limit], columns, empty="nothing is pushed")
+        warn(_scale_notes(answer))
         return
     columns = [
         Column("CONTAINER", "task_id"),
@@ -271,6 +296,7 @@ def diff(session: Session, service: str, one: int | None, other: int | None, as_
         click.echo(difference_text(row))
     if not answer["differences"]:
         click.echo(f"{service} r{answer['from']} and r{answer['to']} are the same")
+    warn(_scale_notes(answer))
 
 
 @click.command()
@@ -314,6 +340,15 @@ def logs(
 
 
 # -- inside ---------------------------------------------------------------------------------------------------
+
+
+def _scale_notes(answer: Mapping[str, Any]) -> list[str]:
+    """What is not as the files say, and by whom."""
+    return [
+        f"{each['job']} is scaled to {each['replicas']} by {each['who'] or 'an operator'}, {age(each['at'])} ago; "
+        f"its file says {each['file']}"
+        for each in answer["scales"]
+    ]
 
 
 def difference_text(row: Row) -> str:

@@ -31,6 +31,7 @@ Commands (`[…]` may be left out, TARGET is SERVICE[/JOB[/TASK]])::
     push OLD => NEW                      the last file with this text in place of that, everywhere
     up | update | restart | down TARGET …
     plan [up | update] TARGET …          what that would do; `do plan` then does it, as it was shown
+    scale SERVICE/JOB N
     rollback TARGET [to N]
     pause | resume | promote | abort SERVICE
     wait TIME
@@ -185,6 +186,10 @@ class Story:
 
     def on_restart(self, words: list[str]) -> None:
         self._ordered(words, "restart")
+
+    def on_scale(self, words: list[str]) -> None:
+        answer = self.cluster.scale(words[0], int(words[1]))
+        self.say(*(f"note: {each}" for each in answer.notes))
 
     def on_down(self, words: list[str]) -> None:
         self._ordered(words, "down")

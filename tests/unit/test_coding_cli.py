@@ -16,8 +16,8 @@ from offerer.cli.main import main
 from tests.processes import Processes, processes, wait_for
 
 EVERY = [
-    "push", "up", "update", "rollback", "pause", "resume", "promote", "abort", "down", "status", "ps", "why",
-    "plan", "inspect", "history", "diff", "logs", "render", "schema", "secret",
+    "push", "up", "scale", "update", "rollback", "restart", "pause", "resume", "promote", "abort", "down", "status",
+    "ps", "why", "plan", "inspect", "history", "diff", "logs", "render", "schema", "secret",
 ]  # fmt: skip
 SHOP = """\
 service: {name}
@@ -433,3 +433,33 @@ def test_a_file_without_an_overlay_is_the_same_in_an_environment(cluster: Proces
     file.write_text(SHOP.format(name="plain", version=1))
     pushed = run(cluster, "push", str(file), "--env", "dev")
     assert "plain@dev r1 is stored" in pushed.output and "there is no " in pushed.output
+
+
+def test_scale_holds_until_the_file_says_another_number(cluster: Processes, shop: str, tmp_path: Path) -> None:
+    run(cluster, "up", shop, "--wait")
+    done = run(cluster, "scale", f"{shop}/web=3", "--wait")
+    assert done.output.splitlines()[0] == "1 task to start or stop, 2 tasks up already"
+    assert done.output.splitlines()[-1] == "3 tasks as wanted"
+    for command in ("ps", "status", "diff"):
+        note = run(cluster, command, shop).stderr
+        assert re.fullmatch(rf"note: {shop}/web is scaled to 3 by \S+, \d+s ago; its file says 2\n", note), note
+    assert "is scaled to 3" in run(cluster, "history", shop, "--revisions").stderr
+    (tmp_path / "shop.yaml").write_text(SHOP.format(name=shop, version=1).replace("replicas: 2", "replicas: 1"))
+    pushed = run(cluster, "push", str(tmp_path / "shop.yaml"))
+    assert pushed.stderr == f"note: {shop}/web is no longer scaled to 3: what its file says has changed\n"
+    assert run(cluster, "ps", shop).stderr == ""
+    assert run(cluster, "update", shop, "--watch").exit_code == 0
+    assert len(json.loads(run(cluster, "ps", shop, "--json").output)) == 2
+    assert run(cluster, "scale", shop).exit_code == 2
+    none = run(cluster, "scale", f"{shop}/web=0")
+    assert f"to have none, use: offerer down {shop}/web" in str(none.exception)
+
+
+def test_restart_starts_every_task_anew(cluster: Processes, shop: str) -> None:
+    run(cluster, "up", shop, "--wait")
+    before = {row["task_id"] for row in json.loads(run(cluster, "ps", shop, "--json").output)}
+    done = run(cluster, "restart", shop, "--watch")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[-1] == "3 tasks started anew"
+    after = {row["task_id"] for row in json.loads(run(cluster, "ps", shop, "--json").output)}
+    assert len(after) == 3 and not after & before
