@@ -7,25 +7,34 @@ from pathlib import Path
 
 import pytest
 
+from frameworks.coding import orders
 from frameworks.coding.check import check_file, check_pushed
 from frameworks.coding.diff import differences
 from frameworks.coding.files import PushedFile, parse_variables, wanted_files
-from frameworks.coding.names import TaskName
+from frameworks.coding.names import Target, TaskName
+from frameworks.coding.planner import Planner
 from frameworks.coding.plans import JobPlan, plan_service, task_to_launch
 from frameworks.coding.pushes import Push, prepare_push
 from frameworks.coding.reference import json_schema, markdown
 from frameworks.coding.spec import ServiceFile
 from frameworks.coding.state import State
+from frameworks.coding.views import task_rows
 from offerer import (
+    DEFAULT_ROLE,
     ContainerSpec,
     Device,
+    HostId,
     InvalidInput,
     Mount,
     NotFound,
+    Offer,
+    OfferId,
     PortMapping,
     Resources,
     Secret,
     TaskId,
+    TaskState,
+    TaskStatus,
     Tmpfs,
     Ulimit,
 )
@@ -318,6 +327,24 @@ def test_an_update_rolls_out_a_changed_secret_and_a_task_without_one_waits() -> 
     assert row["reason"] == (
         "the secret db-password was removed; set it with: offerer secret set db-password, then push and update"
     )
+
+
+# -- images ---------------------------------------------------------------------------------------------------
+
+
+def test_how_far_a_pull_is_stands_in_ps() -> None:
+    state = State()
+    push(state, "service: core\njobs: {web: {image: x}}\n")
+    orders.up(state, [Target("core")], 0)
+    planner = Planner(state)
+    host = HostId("h")
+    planner.offered(0, [Offer(OfferId(1), host, "a", DEFAULT_ROLE, Resources.of(cpus=4, memory="8GiB"), {}, "")])
+    state.journal.drop()
+    planner.ticked(0)
+    said = "pulling image x: 1 of 3 layers, 2MiB of 10MiB"
+    planner.statuses(0, [TaskStatus(TaskId("core.web.1.r1-1"), TaskState.STARTING, host, message=said)])
+    (row,) = task_rows(state, [Target("core")], 0)
+    assert (row["state"], row["reason"]) == ("STARTING", said)
 
 
 # -- the reference ----------------------------------------------------------------------------------------------
