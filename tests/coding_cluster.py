@@ -424,7 +424,7 @@ class SimCluster:
             name, revision, _ = parse_task_id(task_id) or (None, 0, 0)
             if name is None or str(name.of_job) != job or task_id in self.asked_to_stop:
                 continue
-            plan = self.state.revisions[name.service][revision].plan(name.job, name.task)
+            plan = self.state.plan(self.state.task(name), revision)
             fit = status.healthy if plan and plan.probed else status.healthy is not False
             if status.state is TaskState.RUNNING and fit:
                 names.add(name.task)

@@ -15,7 +15,7 @@ from frameworks.coding.api import Api
 from frameworks.coding.planner import Planner
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import read_revision
-from frameworks.coding.records import SCALES, TASKS, UPDATES
+from frameworks.coding.records import EVERYWHERE, SCALES, TASKS, UPDATES
 from frameworks.coding.secrets import PREFIX as SECRETS
 from frameworks.coding.state import State
 from frameworks.writer import Writer
@@ -94,11 +94,13 @@ class Coding(Framework):
                 updates, _ = await context.store.range(UPDATES)
                 secrets, _ = await context.store.range(SECRETS)
                 scales, _ = await context.store.range(SCALES)
+                everywhere, _ = await context.store.range(EVERYWHERE)
             except Unavailable as error:
                 _log.warning("cannot load the services yet: %s", error)
                 await asyncio.sleep(writer.RETRY)
                 continue
-            self._state.load([*revisions, *tasks, *updates, *secrets, *scales], context.now())
+            entries = [*revisions, *tasks, *updates, *secrets, *scales, *everywhere]
+            self._state.load(entries, context.now())
             for problem in self._state.problems.values():
                 _log.warning("left out: %s", problem)
             return at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
+from frameworks.coding.everywhere import leave
 from frameworks.coding.history import entry_of
 from frameworks.coding.moves import note_back, note_draining
 from frameworks.coding.names import parse_task_id
@@ -74,6 +75,8 @@ def _end(state: State, task: Task, run: Run, status: TaskStatus, now: Time) -> N
         task.old.remove(run)
         state.changed(task)
         return
+    if task.host and status.reason is Reason.HOST_REMOVED:
+        leave(state, task, now)
     task.last = Ended(run.id, status.state.name, run.host, at, describe(status), status.exit_code)
     task.run = None
     if task.wanted == run.revision and not run.kill_sent:

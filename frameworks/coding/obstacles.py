@@ -50,7 +50,7 @@ def _not_yet(state: State, job: JobName, condition: str) -> str | None:
     if job.service not in state.revisions:
         return f"waits for {job}: service {job.service} is not pushed"
     wanted = [task for task in state.jobs.get(job, {}).values() if task.wanted is not None]
-    if not wanted:
+    if not wanted and job not in state.everywhere:
         return f"waits for {job}, which is not up"
     there = sum(
         task.wanted == task.finished

@@ -33,18 +33,9 @@ def up(state: State, targets: Sequence[Target], now: Time) -> Answer:
     for target in targets:
         for name in state.newest_tasks(target):
             asked.setdefault(name.of_job, []).append(name)
-    names: list[TaskName] = []
-    notes: list[str] = []
-    for job in state.graph.all_dependencies(asked):
-        if job in asked:
-            names += asked[job]
-            continue
-        needed = list(state.newest_tasks(Target(*job)))
-        names += needed
-        if not needed:
-            notes.append(f"{job} is needed and is not pushed; what depends on it waits for it")
-        elif any(state.task(name).wanted is None for name in needed):
-            notes.append(f"{job} is needed and is brought up too")
+        for job in _everywhere(state, target):
+            asked.setdefault(job, [])
+    names, notes = _with_what_they_need(state, asked)
     changed, unchanged = [], []
     for name in dict.fromkeys(names):
         task = state.task(name)
@@ -59,6 +50,42 @@ def up(state: State, targets: Sequence[Target], now: Time) -> Answer:
             state.changed(task)
     notes += _behind(state, unchanged)
     return Answer(changed, unchanged, notes)
+
+
+def _with_what_they_need(state: State, asked: dict[JobName, list[TaskName]]) -> tuple[list[TaskName], list[str]]:
+    """The tasks of these jobs and of what they depend on; jobs with one task per host are brought up on the way."""
+    names: list[TaskName] = []
+    notes: list[str] = []
+    for job in state.graph.all_dependencies(asked):
+        tasks = asked[job] if job in asked else list(state.newest_tasks(Target(*job)))
+        names += tasks
+        newest, comes = state.newest(job.service), False
+        if newest is not None and _everywhere(state, Target(*job)):
+            comes = job not in state.everywhere
+            if comes:
+                state.want_everywhere(job, newest.number)
+                notes.append(f"{job}: each host that fits gets a task as it is offered")
+        elif not tasks:
+            notes.append(f"{job} is needed and is not pushed; what depends on it waits for it")
+        if job not in asked and (comes or any(state.task(name).wanted is None for name in tasks)):
+            notes.append(f"{job} is needed and is brought up too")
+    return names, notes
+
+
+def _everywhere(state: State, target: Target) -> list[JobName]:
+    """The jobs of a target with one task per host, as its newest revision has them."""
+    newest = state.newest(target.service)
+    if newest is None or target.task:
+        return []
+    jobs = (job for job in newest.jobs.values() if job.everywhere is not None)
+    return [job.name for job in jobs if target.job in ("", job.name.job)]
+
+
+def _up_everywhere(state: State, target: Target) -> list[JobName]:
+    """The jobs of a target that have one task per host and are up."""
+    if target.task:
+        return []
+    return [job for job in state.everywhere if job.service == target.service and target.job in ("", job.job)]
 
 
 def update(state: State, targets: Sequence[Target], who: str, now: Time) -> Answer:
@@ -89,12 +116,14 @@ def rollback(state: State, target: Target, number: int | None, who: str, now: Ti
     up_now = _up_now(state, target)
     revisions = state.revisions[target.service]
     if number is None:
-        present = max(goal for task in up_now if (goal := _goal(state, task.name) or task.wanted))
+        goals = [goal for task in up_now if (goal := _goal(state, task.name) or task.wanted)]
+        present = max([*goals, *(state.everywhere[job] for job in _up_everywhere(state, target))])
         number = max((each for each in revisions if each < present), default=None)
         if number is None:
             raise Conflict(f"{target} is at r{present}, the first revision there is")
     check_revision(state, target.service, number)
-    if not any(state.tasks_of(target, number)):
+    there = any(target.job in ("", job) for job in revisions[number].jobs)
+    if not there or target.task and not any(state.tasks_of(target, number)):
         raise Conflict(f"{target} is not part of r{number}; stop it with: offerer down {target}")
     answer = _move(state, target, up_now, number, who, now)
     newest = max(revisions)
@@ -113,7 +142,7 @@ def check_revision(state: State, service: str, number: int) -> None:
 def _up_now(state: State, target: Target) -> list[Task]:
     check_pushed(state, target, or_up=True)
     up_now = [task for task in state.covered([target]) if task.wanted is not None]
-    if not up_now:
+    if not up_now and not _up_everywhere(state, target):
         raise Conflict(f"{target} is not up, so there is nothing to update; start it with: offerer up {target}")
     return up_now
 
@@ -122,8 +151,9 @@ def _move(state: State, target: Target, up_now: Sequence[Task], number: int, who
     moves = _moves(state, target, up_now, number)
     by_task = {name: number if has else None for name, has in moves.items()}
     goals = {name: goal for name, goal in by_task.items() if _goal(state, name) != goal}
-    if goals:
-        put_update(state, target.service, goals, who, now)
+    everywhere = _moves_everywhere(state, target, up_now, number)
+    if goals or everywhere:
+        put_update(state, target.service, goals, who, now, everywhere=everywhere)
     return Answer(list(goals), [name for name in moves if name not in goals], [])
 
 
@@ -161,9 +191,22 @@ def _like_tasks(state: State, target: Target) -> JobPlan:
         raise InvalidInput(f"target: {target} is not SERVICE/JOB, for example {target.service}/{target.job or 'web'}")
     job = state.job(JobName(target.service, target.job))
     assert job is not None
+    if job.everywhere is not None:
+        raise Conflict(f"{target} has one task on each host that fits; say which hosts these are in its constraints")
     if job.replica is None:
         raise Conflict(f"the tasks of {target} have names of their own; add or remove them in its file, and push that")
     return job
+
+
+def _moves_everywhere(state: State, target: Target, up_now: Sequence[Task], number: int) -> dict[str, int | None]:
+    """The jobs of an update whose tasks for new hosts are to be of another revision, or of none."""
+    revision = state.revisions[target.service].get(number)
+    has = {name for name, job in (revision.jobs if revision else {}).items() if job.everywhere is not None}
+    up_jobs = {job.job for job in _up_everywhere(state, target)}
+    if not target.task:
+        up_jobs |= has & {task.name.job for task in up_now}
+    goals = {job: number if job in has else None for job in sorted(up_jobs)}
+    return {job: goal for job, goal in goals.items() if state.everywhere.get(JobName(target.service, job)) != goal}
 
 
 def down(state: State, targets: Sequence[Target], now: Time) -> Answer:
@@ -172,6 +215,9 @@ def down(state: State, targets: Sequence[Target], now: Time) -> Answer:
         check_pushed(state, target, or_up=True)
     tasks = state.covered(targets)
     cancel(state, tasks)
+    for target in targets:
+        for job in _up_everywhere(state, target):
+            state.want_everywhere(job, None)
     changed = [task for task in tasks if task.wanted is not None]
     for task in changed:
         state.want(task, None, now)
@@ -235,8 +281,8 @@ def check_pushed(state: State, target: Target, *, or_up: bool = False) -> None:
     names = set(state.newest_tasks(Target(target.service)))
     if or_up:
         names.update(task.name for task in state.covered([Target(target.service)]))
-    if target.job and target.job not in {name.job for name in names}:
-        jobs = sorted({name.job for name in names})
+    jobs = sorted({name.job for name in names} | {job.job for job in _everywhere(state, Target(target.service))})
+    if target.job and target.job not in jobs:
         hint = did_you_mean(target.job, jobs) or f"; its jobs are {', '.join(jobs)}"
         raise NotFound(f"service {target.service} has no job {target.job!r}{hint}")
     if target.task and not any(target.covers(name) for name in names):

@@ -12,8 +12,9 @@ from typing import Final
 
 from frameworks.coding import moves
 from frameworks.coding.company import Company
+from frameworks.coding.everywhere import follow_hosts, forget_hosts, standing_wants
 from frameworks.coding.explain import shortage
-from frameworks.coding.names import TaskName
+from frameworks.coding.names import JobName, TaskName
 from frameworks.coding.observe import observe
 from frameworks.coding.obstacles import lacking_secret, obstacle, steady_at, to_stop
 from frameworks.coding.placement import Host, Level, choose_ports, refusal
@@ -65,6 +66,7 @@ class Planner:
         self._stated: Demand = _EVERYTHING
         self._seen: set[HostId] = set()
         self._looking = True
+        self._followed: dict[JobName, int] = {}
         self._look_at: Time = 0
         self._judge_at: Time = 0
         self._looked_at: Time = 0
@@ -180,6 +182,10 @@ class Planner:
         """
         wakes = [*advance_updates(self._state, now), *moves.note_lost(self._state, now)]
         wakes += moves.advance_moves(self._state, now)
+        if choosing or self._followed != self._state.everywhere:
+            changed = self._followed != self._state.everywhere
+            follow_hosts(self._state, list(self._hosts.values()) if changed else self._in_hand(), now)
+            self._followed = dict(self._state.everywhere)
         kills: list[Decision] = []
         waiting: list[Task] = []
         for name in list(self._state.unsettled):
@@ -344,6 +350,8 @@ class Planner:
         elif now >= self._look_at:
             for host in self._hosts.values():
                 host.absent = not host.offers and host.seen < self._looked_at
+            if self._looked_at:
+                forget_hosts(self._state, waiting, self._hosts.values(), now)
             self._looking, self._looked_at = True, now
             self._look_at, self._judge_at = now + LOOK_AGAIN_AFTER, now + LOOKED_AFTER
             for task in waiting:
@@ -369,10 +377,11 @@ class Planner:
                 now = tuple(condition for limit in limits for condition in limit.constraints())
                 once = plan.resources.ports or any(each.attribute == "host" and each.most == 1 for each in plan.rules)
                 counts[plan.resources, plan.constraints + now, bool(once)] += 1
-        return [
+        wants = [
             Want(resources, count, constraints, per_host=int(once))
             for (resources, constraints, once), count in counts.items()
         ]
+        return [*wants, *standing_wants(self._state)]
 
 
 def _hardest_first(entry: tuple[Task, TaskPlan]) -> tuple[bool, bool, int, int, TaskName]:

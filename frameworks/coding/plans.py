@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 from frameworks.coding.containers import (
     NOWHERE,
@@ -84,7 +84,8 @@ class TaskPlan:
         return None
 
 
-class JobPlan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class JobPlan:
     """One job: what must be before it is brought up, its tasks by name, in order, and how they are replaced."""
 
     name: JobName
@@ -95,16 +96,32 @@ class JobPlan(NamedTuple):
     restart: Restart
     replica: TaskPlan | None = None
     """The plan of each of any number of like tasks; None where the tasks have names of their own."""
+    everywhere: TaskPlan | None = None
+    """Of a job with one task on each host that fits: what they have in common. It has no `tasks`."""
+    _of_hosts: dict[str, TaskPlan] = field(default_factory=dict, compare=False, repr=False)
 
     def scaled(self, replicas: int) -> JobPlan:
         """The same with so many like tasks."""
         assert self.replica is not None
-        return self._replace(tasks=dict.fromkeys(map(str, range(1, replicas + 1)), self.replica))
+        return replace(self, tasks=dict.fromkeys(map(str, range(1, replicas + 1)), self.replica))
 
     @property
     def like_tasks(self) -> int | None:
         """How many like tasks the file says; None where the tasks have names of their own."""
         return len(self.tasks) if self.replica is not None else None
+
+    @property
+    def plans(self) -> Collection[TaskPlan]:
+        """Those of all its tasks."""
+        return self.tasks.values() if self.everywhere is None else [self.everywhere]
+
+    def of_host(self, host: str) -> TaskPlan | None:
+        """The task for this host, where there is one for each."""
+        plan = self._of_hosts.get(host)
+        if plan is None and self.everywhere is not None:
+            only_there = (Constraint("host", "==", (host,)), *self.everywhere.constraints)
+            plan = self._of_hosts[host] = replace(self.everywhere, constraints=only_there, on_host_lost=None)
+        return plan
 
     @property
     def depends_on(self) -> tuple[JobName, ...]:
@@ -138,8 +155,11 @@ def _plan_job(around: Surroundings, name: str, job: JobSpec) -> JobPlan:
     tasks = {task: shared[id(settings)] for task, settings in own.items()}
     strategy = job.update.strategy if job.update else DEFAULT
     restart = job.restart.policy if job.restart else Restart()
+    full = JobName(around.service, name)
+    if job.one_per_host:
+        return JobPlan(full, conditions, {}, strategy, restart, everywhere=tasks["1"])
     replica = tasks["1"] if job.tasks is None else None
-    return JobPlan(JobName(around.service, name), conditions, tasks, strategy, restart, replica)
+    return JobPlan(full, conditions, tasks, strategy, restart, replica)
 
 
 def _in_service(service: str, plan: TaskPlan) -> TaskPlan:

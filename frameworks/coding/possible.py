@@ -6,22 +6,37 @@ from collections.abc import Collection, Mapping, Sequence
 
 from frameworks.coding.graph import Fault, Graph
 from frameworks.coding.names import JobName, did_you_mean
-from frameworks.coding.plans import JobPlan, TaskPlan
+from frameworks.coding.plans import MOVE_AFTER, JobPlan, TaskPlan
 from frameworks.coding.rules import Rule
 from offerer import Constraint
 
 
 def why_impossible(job: JobPlan) -> tuple[str, str] | None:
     """The field for which the tasks of a job can never all have a place, and why, with the fix; None: they might."""
-    for plan in job.tasks.values():
+    if job.everywhere is not None:
+        return _why_not_everywhere(job.everywhere)
+    for plan in job.plans:
         if plan.tied_to is not None and plan.on_host_lost is not None:
             return "on_host_lost", f"it may run only on {plan.tied_to}, so it cannot move; write wait, or leave it out"
     why = _why_never(job)
     return ("constraints", why) if why else None
 
 
+def _why_not_everywhere(plan: TaskPlan) -> tuple[str, str] | None:
+    """What makes no sense for a job with one task on each host that fits."""
+    for rule in plan.rules:
+        if rule.job is None:
+            return "constraints", f"'{rule}' would leave out hosts, and one_per_host none; take one of the two out"
+    if plan.prefer or plan.pack:
+        return "prefer" if plan.prefer else "place", "with one_per_host there is no choice of hosts; leave it out"
+    if plan.on_host_lost not in (None, MOVE_AFTER):
+        return "on_host_lost", "with one_per_host a task belongs to its host and cannot move; leave it out"
+    why = _contradiction(plan.constraints)
+    return ("constraints", why) if why else None
+
+
 def _why_never(job: JobPlan) -> str | None:
-    plans = list(job.tasks.values())
+    plans = list(job.plans)
     for constraints, rules in dict.fromkeys((plan.constraints, plan.rules) for plan in plans):
         why = _contradiction(constraints) or _clash(job.name, rules, len(plans))
         if why:
@@ -80,7 +95,7 @@ def check_company(pushed: Collection[str], jobs: Mapping[JobName, JobPlan]) -> t
     warnings: dict[str, None] = {}
     followed: dict[JobName, tuple[JobName, ...]] = {}
     for job, plan in jobs.items():
-        rules = dict.fromkeys(rule for task in plan.tasks.values() for rule in task.rules if rule.job is not None)
+        rules = dict.fromkeys(rule for task in plan.plans for rule in task.rules if rule.job is not None)
         followed[job] = tuple(rule.job for rule in rules if rule.job is not None and rule.kind == "with")
         for rule in rules:
             assert rule.job is not None
@@ -111,9 +126,9 @@ def _fault(job: JobName, message: str) -> Fault:
 def _never_with(job: JobPlan, rule: Rule, other: JobPlan) -> str | None:
     """Why no host can have both a task of this job and one of the other that it is to be with."""
     why = ""
-    for task in job.tasks.values():
+    for task in job.plans:
         if rule in task.rules:
-            reasons = [_never_both(job.name, task, each) for each in other.tasks.values()]
+            reasons = [_never_both(job.name, task, each) for each in other.plans]
             if reasons and all(reasons):
                 why = reasons[0] or ""
     return f"'{rule}' can never hold: {why}" if why else None

@@ -12,6 +12,7 @@ from offerer import HostId, PortMapping, TaskId, TaskState, Time
 TASKS: Final = "tasks/"
 UPDATES: Final = "updates/"
 SCALES: Final = "scales/"
+EVERYWHERE: Final = "everywhere/"
 DRAIN: Final = "drain"
 """What `Run.moving` says of a container on a host that is being drained."""
 LOST: Final = "lost"
@@ -125,6 +126,10 @@ class Task:
     """The revision at which it did its work and ended well; only jobs that are not always started again do."""
     planned: str = ""
     """The host where a plan that was reviewed puts it, by name; it goes there unless that does not come off soon."""
+    host: str = ""
+    """The host it is for, of a job with one task on each; its name is made of the host's."""
+    gone: bool = False
+    """Whether that host is no longer there, or no longer fits. It comes again when the host does."""
     run: Run | None = None
     old: list[Run] = field(default_factory=list)
     """Containers on their way out that `run` takes the place of: they go on until it can be used."""
@@ -185,7 +190,7 @@ class Task:
     def to_bytes(self) -> bytes:
         """Its entry in the store."""
         record: dict[str, Any] = {"wanted": self.wanted, "attempt": self.attempt, "since": self.since}
-        for name in ("gated", "failures", "not_before", "blocked", "finished", "planned", "move"):
+        for name in ("gated", "failures", "not_before", "blocked", "finished", "planned", "move", "host", "gone"):
             if getattr(self, name):
                 record[name] = getattr(self, name)
         if self.run:
@@ -252,6 +257,8 @@ class Update:
     """``done``, ``failed`` or ``rolled back``; empty while it is under way."""
     promoted: set[str] = field(default_factory=set)
     """The jobs of which more than the canaries may move."""
+    everywhere: dict[str, int | None] = field(default_factory=dict)
+    """The jobs with one task per host that it moves, and at which revision tasks for new hosts were started before."""
     given_up: set[TaskName] = field(default_factory=set)
     """Tasks that did not come up in time and are no longer waited for."""
     restarts: dict[TaskName, int] = field(default_factory=dict)

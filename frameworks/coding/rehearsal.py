@@ -116,7 +116,7 @@ class _Stage:
             self._state.task(name).planned = places.get(name, "")
         yield from self._run(answer.changed)
         tasks = [self._state.task(name) for name in dict.fromkeys([*self._order_of, *answer.changed])]
-        changed = set(answer.changed)
+        changed = {*answer.changed, *(task.name for task in tasks if task.host)}
         steps = [
             step
             for task in tasks

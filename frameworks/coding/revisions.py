@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from frameworks.coding.check import check_file
 from frameworks.coding.names import JobName, in_environment, is_service
-from frameworks.coding.plans import JobPlan, TaskPlan, plan_service
+from frameworks.coding.plans import JobPlan, plan_service
 from frameworks.coding.spec import ServiceFile
 from offerer import InvalidInput, Time
 
@@ -57,13 +57,6 @@ class Revision:
         """Whether a job of it is to be apart from another, told without planning anything."""
         parts = [part for job in self.spec.jobs.values() for part in (job, *(job.tasks or {}).values())]
         return any(each.split()[0] == "apart" for part in parts for each in part.constraints or ())
-
-    def plan(self, job: str, task: str) -> TaskPlan | None:
-        """The plan of one task, of any number where it is one of like tasks; None where there is no such task."""
-        found = self.jobs.get(job)
-        if found is None:
-            return None
-        return found.replica if found.replica is not None and task.isdigit() else found.tasks.get(task)
 
     def content(self) -> dict[str, Any]:
         """What was written, without comments and layout: equal for two revisions that mean the same."""

@@ -6,7 +6,7 @@ own record how far it is. Jobs go one after another in the order of their depend
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from frameworks.coding.names import JobName, TaskName, natural
@@ -146,6 +146,8 @@ def turn_back(state: State, service: str, update: Update, why: str, now: Time) -
     moved = {name: at for name, at in update.origins.items() if state.task(name).wanted != at}
     for name in update.targets:
         state.task(name).planned = ""
+    for job, at in update.everywhere.items():
+        state.want_everywhere(JobName(service, job), at)
     update.targets, update.back, update.why, update.paused = moved, True, why, ""
     update.given_up, update.progressed, update.arrived = set(), now, 0
     for name in update.restarts:
@@ -199,12 +201,13 @@ def put_update(
     who: str,
     now: Time,
     restarts: Collection[TaskName] = (),
+    everywhere: Mapping[str, int | None] | None = None,
 ) -> None:
     """Add these targets to the service's update; a later one takes the place of an earlier one of the same task.
 
-    `restarts` are those of them to be started anew even where the revision is what they have.
-
-    What it goes back to is what was before the earlier update, since that never was complete.
+    What it goes back to is what was before the earlier update, since that never was complete. `everywhere` are the
+    jobs with one task per host that it moves, and the revision each is to be at. `restarts` are those of the targets
+    to be started anew even where the revision is what they have.
     """
     earlier = state.updates.get(service)
     before = {name: state.task(name).wanted for name in targets}
@@ -216,6 +219,10 @@ def put_update(
         progressed=now,
         restarts={**(earlier.restarts if earlier else {}), **{name: state.task(name).attempt for name in restarts}},
     )
+    for job, goal in (everywhere or {}).items():
+        update.everywhere[job] = state.everywhere.get(JobName(service, job))
+        state.want_everywhere(JobName(service, job), goal)
+    update.everywhere |= earlier.everywhere if earlier else {}
     state.updates[service] = update
     put(state, service, update)
 

@@ -192,6 +192,8 @@ class JobSpec(PlacedSettings):
     """Named tasks, each with settings of its own."""
     replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
     """A number of like tasks, called 1, 2, 3 …; without it, 1."""
+    one_per_host: bool | None = None
+    """In place of `tasks` and `replicas`: one task on each host that `constraints` allow, named after it."""
     place: Literal["spread", "pack"] | None = None
     """`spread`: to the host with the fewest tasks of the job, then with most left; `pack`: to the fullest that has
     room. Without it, `spread`."""
@@ -210,6 +212,8 @@ class JobSpec(PlacedSettings):
     def _one_way_to_name_tasks(self) -> JobSpec:
         if self.tasks is not None and self.replicas is not None:
             raise ValueError("both tasks and replicas are given; keep one of them")
+        if self.one_per_host and (self.tasks is not None or self.replicas is not None):
+            raise ValueError("one_per_host has as many tasks as there are hosts that fit; leave tasks and replicas out")
         for task in (self.tasks or {"": TaskSpec()}).values():
             check_settings(self.settings_of(task))
         return self
@@ -219,7 +223,7 @@ class JobSpec(PlacedSettings):
         """A strategy by which no update could ever get on is refused here, not noticed in the middle of one."""
         if self.update is None:
             return self
-        count = len(self.tasks) if self.tasks else self.replicas or 1
+        count = MAX_REPLICAS if self.one_per_host else len(self.tasks) if self.tasks else self.replicas or 1
         why = self.update.strategy.why_stuck(count)
         if why:
             raise ValueError(f"update.{why}")
@@ -229,6 +233,11 @@ class JobSpec(PlacedSettings):
                 place = task if task.host or task.hosts else self
                 hosts = [place.host] if place.host else place.hosts
                 fixed = next((port.host for port in ports if port.host), None)
+                if fixed and self.one_per_host:
+                    raise ValueError(
+                        f"update.order: start-first cannot be: each task takes the fixed host port {fixed} of its "
+                        "host, where the old one has it; write order: stop-first"
+                    )
                 if fixed and hosts and len(hosts) <= (1 if self.tasks else count):
                     where = " and ".join(map(str, hosts))
                     what = f"task {name}" if name else "it"

@@ -13,7 +13,7 @@ from dataclasses import replace
 from frameworks.coding.graph import Graph
 from frameworks.coding.names import JobName, Target, TaskName, natural, parse_task_name
 from frameworks.coding.plans import JobPlan, TaskPlan
-from frameworks.coding.records import SCALES, TASKS, UPDATES, Scale, Task, Update
+from frameworks.coding.records import EVERYWHERE, SCALES, TASKS, UPDATES, Scale, Task, Update
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import Revision, read_key, read_revision
 from frameworks.coding.secrets import PREFIX as SECRETS
@@ -28,6 +28,8 @@ class State:
 
     def __init__(self) -> None:
         self.journal = Journal()
+        self.everywhere: dict[JobName, int] = {}
+        """The jobs that are to have one task on each host, and the revision at which one for a new host is started."""
         self.tasks: dict[TaskName, Task] = {}
         self.jobs: dict[JobName, dict[str, Task]] = {}
         self.revisions: dict[str, dict[int, Revision]] = {}
@@ -60,6 +62,7 @@ class State:
         copy.revisions = {service: dict(revisions) for service, revisions in self.revisions.items()}
         copy.updates, copy.ended_updates = deepcopy(self.updates), deepcopy(self.ended_updates)
         copy.secrets = self.secrets.copy()
+        copy.everywhere = dict(self.everywhere)
         copy.graph, copy.unsettled, copy.to_move = self.graph, dict(self.unsettled), dict(self.to_move)
         copy._highest, copy.some_keep_apart = dict(self._highest), self.some_keep_apart
         return copy
@@ -103,6 +106,16 @@ class State:
             task.finished = revision if self.same(task, task.finished, revision) else None
         task.failures, task.not_before, task.blocked, task.shortage = 0, 0, False, ""
         self.changed(task)
+
+    def want_everywhere(self, job: JobName, revision: int | None) -> None:
+        """From now on hosts that join have a task of this job at this revision; None: they have none."""
+        key = f"{EVERYWHERE}{job}"
+        if revision is None:
+            self.everywhere.pop(job, None)
+            self.journal.delete(key)
+        else:
+            self.everywhere[job] = revision
+            self.journal.put(key, str(revision).encode())
 
     def same(self, task: Task, one: int | None, other: int | None) -> bool:
         """Whether two revisions mean the same for this task: a container of one is as good as one of the other."""
@@ -161,7 +174,14 @@ class State:
         """What this task is to be at the revision wanted, or at another one."""
         number = task.wanted if revision is None else revision
         found = self.revisions.get(task.name.service, {}).get(number or 0)
-        return found.plan(task.name.job, task.name.task) if found else None
+        job = found.jobs.get(task.name.job) if found else None
+        if job is None:
+            return None
+        if job.everywhere is not None:
+            return job.of_host(task.host) if task.host else None
+        if job.replica is not None and task.name.task.isdigit():
+            return job.replica  # whatever its number
+        return job.tasks.get(task.name.task)
 
     def plan_to_place(self, task: Task) -> TaskPlan | None:
         """The same for placing it: where a reviewed plan says on which host, only there; not on a host it leaves."""
@@ -242,7 +262,10 @@ class State:
         revision = self.revisions.get(target.service, {}).get(number)
         for job in revision.jobs.values() if revision else ():
             scale = self.scales.get(job.name) if job.replica is not None else None
-            for task in job.scaled(scale.replicas).tasks if scale else job.tasks:
+            tasks: Iterable[str] = job.scaled(scale.replicas).tasks if scale else job.tasks
+            if job.everywhere is not None:
+                tasks = [task.name.task for task in self.jobs.get(job.name, {}).values() if task.host and not task.gone]
+            for task in tasks:
                 name = TaskName(target.service, job.name.job, task)
                 if target.covers(name):
                     yield name
@@ -261,6 +284,9 @@ class State:
                     self._load_task(entry)
                 elif entry.key.startswith(SCALES):
                     self.scales[JobName(*entry.key.removeprefix(SCALES).split("/"))] = Scale.from_entry(entry.value)
+                elif entry.key.startswith(EVERYWHERE):
+                    service, _, job = entry.key.removeprefix(EVERYWHERE).partition("/")
+                    self.everywhere[JobName(service, job)] = int(entry.value)
                 elif entry.key.startswith(UPDATES):
                     service = entry.key.removeprefix(UPDATES)
                     update = Update.from_entry(service, entry.value)
