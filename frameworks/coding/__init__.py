@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from frameworks import writer
 from frameworks.coding.api import Api
+from frameworks.coding.deployments import PREFIX as DEPLOYMENTS
 from frameworks.coding.planner import Planner
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import read_revision
 from frameworks.coding.records import EVERYWHERE, SCALES, TASKS, UPDATES
 from frameworks.coding.secrets import PREFIX as SECRETS
 from frameworks.coding.state import State
+from frameworks.git import Repository
 from frameworks.writer import Writer
 from offerer import (
     Change,
@@ -35,6 +38,7 @@ from offerer import (
 
 __all__ = ["Coding"]
 
+_OTHERS: Final = (TASKS, UPDATES, SECRETS, SCALES, EVERYWHERE, DEPLOYMENTS)
 _log = logging.getLogger(__name__)
 
 
@@ -43,10 +47,12 @@ class Coding(Framework):
 
     name = "coding"
 
-    def __init__(self) -> None:
+    def __init__(self, git: str = "") -> None:
+        """With `git`, a directory, whatever is deployed is committed to the Git repository there."""
         self._state = State()
         self._planner = Planner(self._state)
         self._writer = Writer(self._state.journal)
+        self._repository = Repository(git, self._state) if git else None
 
     # -- the pure part --
 
@@ -73,6 +79,8 @@ class Coding(Framework):
     def _noting(self, decisions: Decisions) -> Decisions:
         """Have whatever was noted on the way written to the store."""
         self._writer.look()
+        if self._repository:
+            self._repository.look()
         return decisions
 
     # -- the store --
@@ -85,22 +93,19 @@ class Coding(Framework):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._writer.run(context), name="coding: write to the store")
             group.create_task(self._watch(context, revision), name="coding: watch the store")
+            if self._repository:
+                group.create_task(self._repository.run(), name="coding: commit to Git")
 
     async def _load(self, context: Context) -> int:
         while True:
             try:
                 revisions, at = await context.store.range(REVISIONS)
-                tasks, _ = await context.store.range(TASKS)
-                updates, _ = await context.store.range(UPDATES)
-                secrets, _ = await context.store.range(SECRETS)
-                scales, _ = await context.store.range(SCALES)
-                everywhere, _ = await context.store.range(EVERYWHERE)
+                others = [entry for prefix in _OTHERS for entry in (await context.store.range(prefix))[0]]
             except Unavailable as error:
                 _log.warning("cannot load the services yet: %s", error)
                 await asyncio.sleep(writer.RETRY)
                 continue
-            entries = [*revisions, *tasks, *updates, *secrets, *scales, *everywhere]
-            self._state.load(entries, context.now())
+            self._state.load([*revisions, *others], context.now())
             for problem in self._state.problems.values():
                 _log.warning("left out: %s", problem)
             return at

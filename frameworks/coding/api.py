@@ -163,14 +163,14 @@ class Api:
         return in_environment(name, check_environment(arguments.get("environment", "")))
 
     async def _up(self, arguments: Arguments) -> dict[str, object]:
-        targets = self._targets(arguments)
+        targets, who = self._targets(arguments), _string(arguments, "who")
         places = await self._reviewed("up", targets, arguments)
-        return await self._carry_out(orders.up(self._state, targets, self._now()), places)
+        return await self._carry_out("up", who, orders.up(self._state, targets, self._now()), places)
 
     async def _update(self, arguments: Arguments) -> dict[str, object]:
         targets, who = self._targets(arguments), _string(arguments, "who")
         places = await self._reviewed("update", targets, arguments)
-        return await self._carry_out(orders.update(self._state, targets, who, self._now()), places)
+        return await self._carry_out("update", who, orders.update(self._state, targets, who, self._now()), places)
 
     async def _reviewed(self, command: str, targets: list[Target], arguments: Arguments) -> dict[TaskName, str]:
         """The places that a reviewed plan gives to tasks, where the command is to hold to one."""
@@ -184,11 +184,11 @@ class Api:
     async def _rollback(self, arguments: Arguments) -> dict[str, object]:
         (target,) = self._targets(arguments, only_one=True)
         to, who = _number(arguments, "to"), _string(arguments, "who")
-        return await self._carry_out(orders.rollback(self._state, target, to, who, self._now()))
+        return await self._carry_out("rollback", who, orders.rollback(self._state, target, to, who, self._now()))
 
     async def _restart(self, arguments: Arguments) -> dict[str, object]:
         targets, who = self._targets(arguments), _string(arguments, "who")
-        return await self._carry_out(orders.restart(self._state, targets, who, self._now()))
+        return await self._carry_out("restart", who, orders.restart(self._state, targets, who, self._now()))
 
     async def _scale(self, arguments: Arguments) -> dict[str, object]:
         (target,) = self._targets(arguments, only_one=True)
@@ -196,7 +196,8 @@ class Api:
         if not isinstance(replicas, int) or isinstance(replicas, bool) or not 1 <= replicas <= MAX_REPLICAS:
             fix = f"; to have none, use: offerer down {target}" if replicas == 0 else ""
             raise InvalidInput(f"replicas: {replicas!r} must be a number from 1 to {MAX_REPLICAS}{fix}")
-        return await self._carry_out(orders.scale(self._state, target, replicas, who, self._now()))
+        answer = orders.scale(self._state, target, replicas, who, self._now())
+        return await self._carry_out("scale", who, answer, why=f"{target} is to have {replicas}")
 
     async def _pause(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)
@@ -223,11 +224,15 @@ class Api:
         return {"update": views.update_row(self._state, service, self._now())}
 
     async def _down(self, arguments: Arguments) -> dict[str, object]:
-        return await self._carry_out(orders.down(self._state, self._targets(arguments), self._now()))
+        who = _string(arguments, "who")
+        return await self._carry_out("down", who, orders.down(self._state, self._targets(arguments), self._now()))
 
     async def _carry_out(
-        self, answer: orders.Answer, places: Mapping[TaskName, str] | None = None
+        self, what: str, who: str, answer: orders.Answer, places: Mapping[TaskName, str] | None = None, why: str = ""
     ) -> dict[str, object]:
+        for service in dict.fromkeys(name.service for name in answer.changed):
+            tasks = [name for name in answer.changed if name.service == service]
+            rollout.note_deployment(self._state, service, tasks, what, who, why, self._now())
         for name in answer.changed:
             task, planned = self._state.task(name), (places or {}).get(name, "")
             if task.planned != planned:

@@ -6,10 +6,10 @@ own record how far it is. Jobs go one after another in the order of their depend
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from frameworks.coding.names import JobName, TaskName, natural
+from frameworks.coding.names import JobName, Target, TaskName, natural
 from frameworks.coding.obstacles import reason, spare, steady_at
 from frameworks.coding.records import UPDATES, Task, Update
 from frameworks.coding.state import State
@@ -131,6 +131,7 @@ def _check_deadline(state: State, service: str, update: Update, left: list[Task]
         why = f"{first.name} could not be replaced within {limit}: too few tasks of {first.name.of_job} are ready"
     if strategy.on_failure == "rollback" and not update.back:
         turn_back(state, service, update, why, now)
+        note_deployment(state, service, list(update.origins), "rolled back by itself", "", why, now)
     elif strategy.on_failure == "continue" and flying and not update.back:
         update.given_up |= {task.name for task in flying}
         update.why, update.progressed = why, now
@@ -227,6 +228,18 @@ def put_update(
     put(state, service, update)
 
 
+def note_deployment(
+    state: State, service: str, tasks: Sequence[TaskName], what: str, who: str, why: str, now: Time
+) -> None:
+    """Note, for whoever keeps the story, that these tasks of a service were set going."""
+    if not state.deployments.wanted:
+        return
+    update = state.updates.get(service)
+    goals = {task.name: task.wanted for task in state.covered([Target(service)])} | (update.targets if update else {})
+    numbers = [goal for name in tasks if (goal := goals.get(name))] or [goal for goal in goals.values() if goal]
+    state.deployments.note(service, max(numbers, default=None), what, who, why, list(map(str, tasks)), now)
+
+
 def cancel(state: State, tasks: list[Task]) -> None:
     """These tasks are no longer to be moved: they are being taken down."""
     for service in {task.name.service for task in tasks}:
@@ -280,6 +293,7 @@ def abort(state: State, service: str, who: str, now: Time) -> None:
     if update.back and not update.paused:
         raise Conflict(f"the update of {service} is going back already: {update.why}")
     turn_back(state, service, update, update.why or f"aborted by {who or 'an operator'}", now)
+    note_deployment(state, service, list(update.origins), "abort", who, "", now)
 
 
 def _under_way_in(state: State, service: str) -> Update:

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
+from frameworks.coding.deployments import PREFIX as DEPLOYMENTS
+from frameworks.coding.deployments import Deployments
 from frameworks.coding.graph import Graph
 from frameworks.coding.names import JobName, Target, TaskName, natural, parse_task_name
 from frameworks.coding.plans import JobPlan, TaskPlan
@@ -45,6 +47,7 @@ class State:
         """The tasks that are not as wanted, in the order they became so."""
         self.to_move: dict[TaskName, None] = {}
         """The tasks that are to leave their host or are on their way to another, in the order they became so."""
+        self.deployments = Deployments(self.journal)
         self.problems: dict[str, str] = {}
         """Entries of the store that could not be read, by key."""
         self.some_keep_apart = False
@@ -291,6 +294,8 @@ class State:
                     service = entry.key.removeprefix(UPDATES)
                     update = Update.from_entry(service, entry.value)
                     (self.ended_updates if update.outcome else self.updates)[service] = update
+                elif entry.key.startswith(DEPLOYMENTS):
+                    self.deployments.load(entry.value)
             except (InvalidInput, ValueError, KeyError, TypeError) as error:
                 self.problems[entry.key] = str(error)
         self._draw_graph()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ import click
 
 from offerer.cli.common import EXIT_FAILED, Session, fail, json_option, pass_session
 from offerer.cli.output import Column, Row, age, print_fields, print_json, print_table, write_output
-from offerer.cli.waiting import POLL, read_file, seconds_of, user, warn
+from offerer.cli.waiting import POLL, author, read_file, seconds_of, warn
 
 FRAMEWORK: Final = "batch"
 _COMMAND: Final = "offerer.batch.command"
@@ -84,7 +83,7 @@ def submit(
         "file": file.name if file else "",
         "text": read_file(file, "job") if file else "",
         "settings": settings,
-        "who": f"{user()}@{socket.gethostname()}",
+        "who": author(),
     }
     row = session.call(FRAMEWORK, "submit", arguments)["job"]
     if not wait:
@@ -185,7 +184,7 @@ def cancel(session: Session, jobs: Sequence[str], as_json: bool) -> None:
 
     Example: offerer batch cancel resize-7
     """
-    arguments = {"jobs": list(jobs), "who": f"{user()}@{socket.gethostname()}"}
+    arguments = {"jobs": list(jobs), "who": author()}
     answer = session.call(FRAMEWORK, "cancel", arguments)
     if as_json:
         print_json(answer)

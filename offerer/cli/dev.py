@@ -18,7 +18,7 @@ import click
 from offerer.cli.common import DEFAULT_MASTER, Session, check_address, check_environment
 from offerer.cli.output import Column, Row, age, print_table
 from offerer.cli.service_files import files_named
-from offerer.cli.waiting import name, seconds_of
+from offerer.cli.waiting import author, name, seconds_of
 from offerer.errors import NotFound, OffererError, Unavailable
 
 if TYPE_CHECKING:
@@ -72,6 +72,12 @@ Without a Docker engine, tasks run as plain processes; their commands are also l
     metavar="HOST:PORT",
     help=f"Where the master answers.  [{DEFAULT_MASTER}, or a free port]",
 )
+@click.option(
+    "--git",
+    type=click.Path(file_okay=False, resolve_path=True),
+    default="",
+    help="Commit whatever is deployed to the Git repository there.",
+)
 def dev(files: tuple[Path, ...], **options: Any) -> None:
     """Run a cluster on this machine: a master, hosts, and the frameworks coding and batch, in one process.
 
@@ -91,7 +97,8 @@ def dev(files: tuple[Path, ...], **options: Any) -> None:
         beside = dict.fromkeys(str(file.resolve().parent) for file in files)
         os.environ["PATH"] = os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)])
     with _state_dir(options["state_dir"]) as state_dir:
-        setup = Setup(state_dir, options["hosts"], runtime, options["docker_host"], options["listen"] or "")
+        setup = Setup(state_dir, options["hosts"], runtime, options["docker_host"], options["listen"] or "",
+                      options["git"])  # fmt: skip
         sys.exit(asyncio.run(_run(setup, files, options["environment"], up=up, once=once, timeout=options["timeout"])))
 
 
@@ -166,14 +173,14 @@ async def _work(session: Session, files: Sequence[Path], *, up: bool, timeout: f
         return True
     arguments = {
         "files": _read(files, session.environment),
-        "who": "offerer dev",
+        "who": author(),
     }
     pushed = await asyncio.to_thread(session.call, "coding", "push", arguments)
     services = [row["service"] for row in pushed["services"]]
     if not up:
         click.echo(f"Pushed {', '.join(services)}; start with: offerer up SERVICE")
         return True
-    await asyncio.to_thread(session.call, "coding", "up", {"target": services})
+    await asyncio.to_thread(session.call, "coding", "up", {"target": services, "who": author()})
     with _Progress() as progress:
         rows, late = await _until_all_run(session, services, timeout, progress)
     _print_tasks(rows)

@@ -45,6 +45,8 @@ class Setup:
     docker_host: str
     listen: str
     """Address of the master; without one, the usual port, or a free one where that is taken."""
+    git: str = ""
+    """Where the coding framework is to keep the story."""
 
 
 @contextlib.asynccontextmanager
@@ -60,7 +62,7 @@ async def running_cluster(setup: Setup, usual: str) -> AsyncIterator[Master]:
             async with asyncio.TaskGroup() as group:
                 parts = [group.create_task(each.run()) for each in executors]
                 for name in FRAMEWORKS:
-                    make = partial(load_framework, name)
+                    make = partial(load_framework, name, {"git": setup.git} if name == "coding" and setup.git else {})
                     parts.append(group.create_task(run_framework(make, master.address)))
                 yield master
                 for part in parts:

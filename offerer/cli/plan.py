@@ -14,7 +14,7 @@ from offerer.cli.common import EXIT_FAILED, Session, json_option, pass_session, 
 from offerer.cli.output import Column, Row, print_json, print_table
 from offerer.cli.services import difference_text
 from offerer.cli.service_files import files_named
-from offerer.cli.waiting import FRAMEWORK, PATIENCE, TARGET, user, warn
+from offerer.cli.waiting import FRAMEWORK, PATIENCE, TARGET, author, warn
 from offerer.errors import OffererError
 
 EXIT_ERROR: Final = 255
@@ -71,7 +71,7 @@ def plan(session: Session, given: Sequence[str], do: str | None, as_json: bool) 
         "target": [each for each in given if each not in files],
         "files": files_named(files, session.environment),
         "do": do or "",
-        "who": user(),
+        "who": author(),
     }
     answer = session.call(FRAMEWORK, "plan", arguments, timeout=PATIENCE)
     if as_json:

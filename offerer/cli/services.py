@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -16,9 +15,9 @@ from offerer.cli.waiting import (
     FRAMEWORK,
     PATIENCE,
     TARGET,
+    author,
     plan_option,
     report,
-    user,
     wait_options,
     wait_until_done,
     warn,
@@ -47,7 +46,7 @@ def push(session: Session, files: Sequence[Any], message: str, as_json: bool) ->
     arguments = {
         "files": files_to_push(files, session.environment),
         "message": message,
-        "who": f"{user()}@{socket.gethostname()}",
+        "who": author(),
     }
     answer = session.call(FRAMEWORK, "push", arguments)
     if as_json:
@@ -72,7 +71,7 @@ def up(session: Session, targets: Sequence[str], plan: str, wait: bool, timeout:
 
     Example: offerer up core --wait
     """
-    answer = session.call(FRAMEWORK, "up", {"target": list(targets), "plan": plan}, timeout=PATIENCE)
+    answer = session.call(FRAMEWORK, "up", {"target": list(targets), "plan": plan, "who": author()}, timeout=PATIENCE)
     report(answer, "to start", "up already", as_json)
     if wait:
         wait_until_done(session, [*answer["changed"], *answer["unchanged"]], timeout, "up", as_json)
@@ -93,7 +92,7 @@ def scale(session: Session, wanted: str, wait: bool, timeout: float, as_json: bo
     job, _, number = wanted.partition("=")
     if not number.isascii() or not number.isdigit():
         raise click.UsageError(f"{wanted!r} is not SERVICE/JOB=N, for example core/web=5")
-    arguments = {"target": job, "replicas": int(number), "who": user()}
+    arguments = {"target": job, "replicas": int(number), "who": author()}
     answer = session.call(FRAMEWORK, "scale", arguments)
     report(answer, "to start or stop", "up already", as_json)
     if wait:
@@ -110,7 +109,7 @@ def down(session: Session, targets: Sequence[str], wait: bool, timeout: float, a
 
     Example: offerer down core/web/2
     """
-    answer = session.call(FRAMEWORK, "down", {"target": list(targets)})
+    answer = session.call(FRAMEWORK, "down", {"target": list(targets), "who": author()})
     report(answer, "to stop", "down already", as_json)
     if wait:
         wait_until_done(session, [*answer["changed"], *answer["unchanged"]], timeout, "down", as_json)

@@ -11,7 +11,18 @@ import click
 
 from offerer.cli.common import EXIT_FAILED, Session, fail, json_option, pass_session
 from offerer.cli.output import print_json
-from offerer.cli.waiting import FRAMEWORK, PATIENCE, POLL, TARGET, name, plan_option, progress, report, seconds_of, user
+from offerer.cli.waiting import (
+    FRAMEWORK,
+    PATIENCE,
+    POLL,
+    TARGET,
+    author,
+    name,
+    plan_option,
+    progress,
+    report,
+    seconds_of,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -50,7 +61,7 @@ def update(
 
     Example: offerer update core/web --watch
     """
-    arguments = {"target": list(targets), "who": user(), "plan": plan}
+    arguments = {"target": list(targets), "who": author(), "plan": plan}
     answer = session.call(FRAMEWORK, "update", arguments, timeout=PATIENCE)
     report(answer, "to move", "at the newest revision already", as_json)
     _watch_if(watched, session, answer, timeout, as_json)
@@ -90,7 +101,7 @@ def rollback(
 
     Example: offerer rollback core/web --to 7 --watch
     """
-    answer = session.call(FRAMEWORK, "rollback", {"target": target, "to": to, "who": user()})
+    answer = session.call(FRAMEWORK, "rollback", {"target": target, "to": to, "who": author()})
     report(answer, "to move back", "there already", as_json)
     _watch_if(watched, session, answer, timeout, as_json)
 
@@ -107,7 +118,7 @@ def restart(session: Session, targets: Sequence[str], watched: bool, timeout: fl
 
     Example: offerer restart core/web --watch
     """
-    answer = session.call(FRAMEWORK, "restart", {"target": list(targets), "who": user()})
+    answer = session.call(FRAMEWORK, "restart", {"target": list(targets), "who": author()})
     report(answer, "to start anew", "", as_json)
     _watch_if(watched, session, answer, timeout, as_json, "started anew")
 
@@ -200,7 +211,7 @@ def abort(session: Session, service: str, as_json: bool) -> None:
 
 
 def _turn(session: Session, method: str, service: str, as_json: bool, says: str) -> None:
-    answer = session.call(FRAMEWORK, method, {"target": service, "who": user()})
+    answer = session.call(FRAMEWORK, method, {"target": service, "who": author()})
     if as_json:
         print_json(answer)
         return

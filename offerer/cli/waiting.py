@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,6 +124,11 @@ def warn(notes: Sequence[str]) -> None:
 def name(row: Row) -> str:
     """``core/web/2``."""
     return f"{row['service']}/{row['job']}/{row['task']}"
+
+
+def author() -> str:
+    """Who gives the command, and on which machine: ``amy@laptop``."""
+    return f"{user()}@{socket.gethostname()}"
 
 
 def user() -> str:

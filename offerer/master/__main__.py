@@ -21,7 +21,7 @@ from offerer.types import SECOND
 _EPILOG = """
 \b
 Example:
-  offerer-master --framework coding
+  offerer-master --framework coding --set coding.git=/srv/story
   offerer-master --listen 0.0.0.0:5050 --store /var/lib/offerer/master.db --framework my_package.my_module:MyFramework
 """
 
@@ -37,6 +37,7 @@ def default_store() -> Path:
 @click.option("--listen", default="127.0.0.1:5050", show_default=True, metavar="HOST:PORT", help="Address for gRPC.")
 @click.option("--store", type=click.Path(path_type=Path), help=f"SQLite file of the state.  [{default_store()}]")
 @click.option("--framework", "frameworks", multiple=True, metavar="NAME|MODULE:CLASS", help="Host this plug-in too.")
+@click.option("--set", "options", multiple=True, metavar="NAME.KEY=VALUE", help="Option of a hosted plug-in.")
 @click.option("--heartbeat", type=click.FloatRange(0.1, 60), default=5.0, show_default=True, metavar="SECONDS")
 @click.option(
     "--unreachable-after", type=click.FloatRange(0.5, 3600), default=30.0, show_default=True, metavar="SECONDS",
@@ -51,6 +52,7 @@ def command(
     listen: str,
     store: Path | None,
     frameworks: tuple[str, ...],
+    options: tuple[str, ...],
     heartbeat: float,
     unreachable_after: float,
     offer_timeout: float,
@@ -62,6 +64,7 @@ def command(
         store=str(path),
         listen=_checked_address(listen),
         frameworks=frameworks,
+        framework_options=_checked_options(options, frameworks),
         heartbeat=int(heartbeat * SECOND),
         unreachable_after=int(unreachable_after * SECOND),
         settings=Settings(
@@ -82,6 +85,22 @@ def _checked_address(address: str) -> str:
     if not colon or not host or not port.isdigit() or int(port) > 65535:
         raise click.BadParameter(f"{address!r} is not HOST:PORT, for example 0.0.0.0:5050", param_hint="--listen")
     return address
+
+
+def _checked_options(options: tuple[str, ...], frameworks: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The options by plug-in: ``git=/srv/story`` of ``coding.git=/srv/story``."""
+    found: dict[str, tuple[str, ...]] = {}
+    for option in options:
+        where, equals, value = option.partition("=")
+        name, _, key = where.rpartition(".")
+        if not equals or not name or not key.isidentifier():
+            raise click.BadParameter(f"{option!r} is not NAME.KEY=VALUE, for example coding.git=/srv/story",
+                                     param_hint="--set")  # fmt: skip
+        if name not in frameworks:
+            hosted = ", ".join(frameworks) or "none"
+            raise click.BadParameter(f"{option!r}: {name!r} is not hosted here (hosted: {hosted})", param_hint="--set")
+        found[name] = (*found.get(name, ()), f"{key}={value}")
+    return found
 
 
 def _fail(message: str) -> None:

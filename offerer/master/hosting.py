@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Sequence
 
 from offerer.client.loading import EXIT_WRONG
 
@@ -22,9 +23,11 @@ _RAN_WELL = 60.0
 class Hosted:
     """One hosted plug-in."""
 
-    def __init__(self, plugin: str, master: str) -> None:
+    def __init__(self, plugin: str, master: str, options: Sequence[str] = ()) -> None:
         self._plugin = plugin
-        self._master = master
+        self._command = [sys.executable, "-m", "offerer.client", plugin, "--master", master, "--hosted"]
+        for option in options:
+            self._command += ["--set", option]
 
     async def run(self) -> None:
         """Keep it running until cancelled. A plug-in that cannot be loaded is not tried again."""
@@ -43,8 +46,7 @@ class Hosted:
             delay = min(2 * delay, _LONGEST_DELAY)
 
     async def _once(self) -> int:
-        command = [sys.executable, "-m", "offerer.client", self._plugin, "--master", self._master, "--hosted"]
-        process = await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(*self._command, stdin=asyncio.subprocess.PIPE)
         log.info("framework %s runs hosted, as process %d", self._plugin, process.pid)
         try:
             return await process.wait()

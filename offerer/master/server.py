@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import grpc.aio
@@ -36,6 +37,8 @@ class MasterConfig:
     listen: str = "127.0.0.1:5050"
     """Address for gRPC; port 0 picks a free one."""
     frameworks: tuple[str, ...] = ()
+    framework_options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """``KEY=VALUE`` for the constructor of a hosted framework, by what it is called in `frameworks`."""
     """Plug-ins to host, each in a process of its own that is started again when it dies."""
     heartbeat: Time = 5 * SECOND
     unreachable_after: Time = 30 * SECOND
@@ -78,7 +81,8 @@ class Master:
         host = self.config.listen.rpartition(":")[0]
         address = f"{'127.0.0.1' if host in ('0.0.0.0', '[::]', '') else host}:{self.port}"
         for name in self.config.frameworks:
-            self._background.append(asyncio.create_task(Hosted(name, address).run(), name=f"framework {name}"))
+            hosted = Hosted(name, address, self.config.framework_options.get(name, ()))
+            self._background.append(asyncio.create_task(hosted.run(), name=f"framework {name}"))
         log.info("master of term %d listens on %s:%d", self.cluster.state.term, host, self.port)
 
     def _listen(self, loop: Loop, store: Store) -> grpc.aio.Server:

@@ -45,8 +45,8 @@ class BenchContext:
 class Hosted(SimCluster):
     """A `SimCluster` whose framework is a whole `Coding`, with its own coroutine and a store."""
 
-    def __init__(self, store: MemoryStore, hosts: dict[HostId, SimHost]) -> None:
-        self.coding, self.kept = Coding(), store
+    def __init__(self, store: MemoryStore, hosts: dict[HostId, SimHost], git: str = "") -> None:
+        self.coding, self.kept = Coding(git), store
         self.context = BenchContext(store, lambda: self.now)
         super().__init__([])
         self.hosts = hosts
@@ -96,12 +96,14 @@ class Hosted(SimCluster):
 
 
 @asynccontextmanager
-async def hosted(store: MemoryStore, hosts: dict[HostId, SimHost] | None = None) -> AsyncIterator[Hosted]:
+async def hosted(
+    store: MemoryStore, hosts: dict[HostId, SimHost] | None = None, git: str = ""
+) -> AsyncIterator[Hosted]:
     """A `Coding` at work on these hosts, until the end of the block."""
     if hosts is None:
         total = Resources.of(cpus=4, memory="8GiB", ports="31000-32000,3306")
         hosts = {HostId(name): SimHost(name, total) for name in HOSTS}
-    bench = Hosted(store, hosts)
+    bench = Hosted(store, hosts, git)
     serving = asyncio.create_task(bench.coding.serve(bench.context))
     try:
         async with asyncio.timeout(20):

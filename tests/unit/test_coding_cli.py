@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from offerer.cli.main import main
+from offerer.master.__main__ import command as master
 from tests.processes import Processes, processes, wait_for
 
 EVERY = [
@@ -37,7 +40,7 @@ jobs:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     with processes(tmp_path_factory.mktemp("cli")) as started:
-        started.master("--framework", "coding")
+        started.master("--framework", "coding", "--set", f"coding.git={started.directory / 'story'}")
         for name in ("h1", "h2"):
             started.executor(name, "--runtime", "fake", "--resources", "cpus=4;memory=4GiB;ports=31000-31999")
         wait_for("coding", lambda: started.session.state("frameworks").frameworks)
@@ -109,6 +112,27 @@ def test_up_waits_until_all_runs(cluster: Processes, shop: str) -> None:
     assert done.output.splitlines()[-1] == "3 tasks up"
     assert f"{shop}/web/1 RUNNING on h" in done.output
     assert "3 tasks up already" in run(cluster, "up", shop).output
+
+
+def test_what_is_deployed_is_committed(cluster: Processes, shop: str) -> None:
+    run(cluster, "up", shop)
+    log = ["git", "-C", str(cluster.directory / "story"), "log", "--format=%s by %an", "--", f"{shop}.yaml"]
+    wait_for("the commit", lambda: subprocess.run(log, capture_output=True).stdout)
+    assert subprocess.run(log, capture_output=True, text=True).stdout == f"{shop}: up at r1 by {getpass.getuser()}\n"
+    assert (cluster.directory / "story" / f"{shop}.yaml").read_text() == SHOP.format(name=shop, version=1)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("git=/srv", "'git=/srv' is not NAME.KEY=VALUE, for example coding.git=/srv/story"),
+        ("coding.git", "'coding.git' is not NAME.KEY=VALUE"),
+        ("batch.git=/srv", "'batch' is not hosted here (hosted: coding)"),
+    ],
+)
+def test_options_of_no_plug_in_are_refused(option: str, said: str) -> None:
+    failed = CliRunner().invoke(master, ["--framework", "coding", "--set", option])
+    assert failed.exit_code == 2 and said in " ".join(failed.output.split())
 
 
 def test_ps_shows_where_everything_is(cluster: Processes, shop: str) -> None:
