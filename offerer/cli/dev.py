@@ -145,7 +145,7 @@ async def _run(
                 return 130
             all_run = await work
             if not once:
-                _say_how_to_use(master.address)
+                _say_how_to_use(master.address, environment)
                 await stop.wait()
                 click.echo("Stopping.", err=True)
         finally:
@@ -155,11 +155,11 @@ async def _run(
     return 0 if all_run or not once else 1
 
 
-def _say_how_to_use(address: str) -> None:
-    if address != DEFAULT_MASTER:
-        click.echo(f"In another terminal: export OFFERER_MASTER={address}, then offerer status, ps, hosts, logs …")
-    else:
-        click.echo("In another terminal: offerer status, ps, hosts, logs …")
+def _say_how_to_use(address: str, environment: str) -> None:
+    settings = {"OFFERER_MASTER": address if address != DEFAULT_MASTER else "", "OFFERER_ENV": environment}
+    exports = " ".join(f"{name}={value}" for name, value in settings.items() if value)
+    before = f"export {exports}, then " if exports else ""
+    click.echo(f"In another terminal: {before}offerer status, ps, hosts, logs …")
     click.echo("Ctrl-C ends all of it.")
 
 

@@ -275,6 +275,16 @@ def test_without_an_engine_it_says_so_and_runs_processes(tmp_path: Path) -> None
     assert "no Docker engine answers" in refused.stderr and "Traceback" not in refused.stderr
 
 
+def test_the_same_file_runs_on_a_laptop_with_an_overlay_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "one.yaml"
+    file.write_text("service: one\njobs: {x: {image: 'x:1', host: db-1, env_file: x.env}}\n")
+    (tmp_path / "one.dev.yaml").write_text("jobs: {x: {host: , replicas: 2}}\n")
+    (tmp_path / "x.env").write_text("A=1\n")
+    done = run_dev(str(file), "--up", "--once", "--runtime", "fake", "--env", "dev")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "one@dev/x/1" in done.stdout and "one@dev/x/2" in done.stdout
+
+
 # -- as containers --------------------------------------------------------------------------------------------
 
 
