@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from frameworks.coding import orders, rollout
 from frameworks.coding.names import Target, TaskName, parse_target, parse_task_id
+from frameworks.coding.once import run_once
 from frameworks.coding.planner import Planner
 from frameworks.coding.files import PushedFile
 from frameworks.coding.pushes import Push, prepare_push
@@ -163,6 +164,11 @@ class SimCluster:
 
     def restart(self, *targets: str) -> orders.Answer:
         return self._ordered(orders.restart(self.state, self._targets(targets), "me", self.now))
+
+    def run(self, target: str, *command: str) -> str:
+        task = run_once(self.state, parse_target(target), command, self.now)
+        self.flush()
+        return str(task.name)
 
     def scale(self, target: str, replicas: int) -> orders.Answer:
         return self._ordered(orders.scale(self.state, parse_target(target), replicas, "me", self.now))

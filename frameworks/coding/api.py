@@ -6,6 +6,7 @@ Whatever changes is in the store before the answer goes out.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
 from frameworks.coding import explain, obstacles, orders, rollout, views
@@ -21,6 +22,7 @@ from frameworks.coding.names import (
     natural,
     parse_target,
 )
+from frameworks.coding.once import run_once
 from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import Push, prepare_push
 from frameworks.coding.records import Task
@@ -72,6 +74,7 @@ class Api:
             "rollback": self._rollback,
             "restart": self._restart,
             "scale": self._scale,
+            "run": self._run,
             "diff": self._diff,
             "why": self._why,
             "rollout": self._rollout,
@@ -198,6 +201,16 @@ class Api:
             raise InvalidInput(f"replicas: {replicas!r} must be a number from 1 to {MAX_REPLICAS}{fix}")
         answer = orders.scale(self._state, target, replicas, who, self._now())
         return await self._carry_out("scale", who, answer, why=f"{target} is to have {replicas}")
+
+    async def _run(self, arguments: Arguments) -> dict[str, object]:
+        """A one-off task."""
+        (target,) = self._targets(arguments, only_one=True)
+        command = arguments.get("command", [])
+        if not isinstance(command, list) or not all(isinstance(each, str) for each in command):
+            raise InvalidInput(f"command: {command!r} must be a list of strings")
+        task = run_once(self._state, target, [_utf8("command", each) for each in command], self._now())
+        await self._save()
+        return {"task": str(task.name), "revision": task.wanted}
 
     async def _pause(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)
@@ -415,7 +428,8 @@ class Api:
             where = {"task_id": last.id, "host": last.host, "host_id": None, "live": False}
         else:
             raise NotFound(f"no container of {task.name} ran yet: {obstacles.reason(self._state, task, self._now())}")
-        return {"target": str(task.name), "state": views.state_text(task), **where}
+        ended = asdict(last) if last is not None else None
+        return {"target": str(task.name), "state": views.state_text(task), **where, "ended": ended}
 
     # -- arguments --
 

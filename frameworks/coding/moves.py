@@ -138,7 +138,7 @@ def movers(state: State) -> list[Task]:
 def is_to_go(state: State, task: Task) -> bool:
     """Whether it is to move and has not begun to; an update that replaces it moves it too."""
     run = task.run
-    if run is None or not run.moving or run.evicted or task.on_their_way_out:
+    if run is None or not run.moving or run.evicted or task.on_their_way_out or task.once:
         return False
     if run.moving == LOST:
         return run.state is TaskState.UNREACHABLE and task.wanted is not None

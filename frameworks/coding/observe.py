@@ -79,7 +79,9 @@ def _end(state: State, task: Task, run: Run, status: TaskStatus, now: Time) -> N
         leave(state, task, now)
     task.last = Ended(run.id, status.state.name, run.host, at, describe(status), status.exit_code)
     task.run = None
-    if task.wanted == run.revision and not run.kill_sent:
+    if task.once is not None and status.state is not TaskState.DROPPED:
+        task.wanted = None
+    elif task.wanted == run.revision and not run.kill_sent:
         job = state.job(task.name.of_job, run.revision)
         restart = job.restart if job else Restart()
         if status.state is TaskState.FINISHED and not restart.always:

@@ -141,7 +141,7 @@ def check_revision(state: State, service: str, number: int) -> None:
 
 def _up_now(state: State, target: Target) -> list[Task]:
     check_pushed(state, target, or_up=True)
-    up_now = [task for task in state.covered([target]) if task.wanted is not None]
+    up_now = [task for task in state.covered([target]) if task.wanted is not None and not task.once]
     if not up_now and not _up_everywhere(state, target):
         raise Conflict(f"{target} is not up, so there is nothing to update; start it with: offerer up {target}")
     return up_now
@@ -168,7 +168,7 @@ def scale(state: State, target: Target, replicas: int, who: str, now: Time) -> A
         raise InvalidInput(f"{name} cannot have {many}: {wrong or impossible and impossible[1]}")
     file = job.like_tasks or 0
     state.scale(name, Scale(replicas, file, who, now) if replicas != file else None)
-    tasks = state.covered([Target(*name)])
+    tasks = [task for task in state.covered([Target(*name)]) if not task.once]
     goals = [goal for task in tasks if (goal := _goal(state, task.name)) is not None]
     if not goals:
         return Answer([], [], [f"{name} is down; it has {replicas} when it is brought up with: offerer up {name}"])
@@ -221,7 +221,7 @@ def down(state: State, targets: Sequence[Target], now: Time) -> Answer:
     changed = [task for task in tasks if task.wanted is not None]
     for task in changed:
         state.want(task, None, now)
-    notes = _left_without(state, changed)
+    notes = _left_without(state, [task for task in changed if not task.once])
     return Answer([task.name for task in changed], [task.name for task in tasks if task not in changed], notes)
 
 

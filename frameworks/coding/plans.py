@@ -55,6 +55,18 @@ class TaskPlan:
         """Whether its conditions allow a host, whatever else is there."""
         return all(each.matches(host, attributes) for each in self.constraints)
 
+    def once(self, command: Sequence[str]) -> TaskPlan:
+        """The same for a one-off task: nothing that others reach it by or count on; its own command if it has one."""
+        return replace(
+            self,
+            resources=self.resources - Resources(ports=self.resources.ports),
+            ports=(),
+            container=replace(self.container, command=tuple(command)) if command else self.container,
+            parts={name: replace(part, readiness=None, liveness=None) for name, part in self.parts.items()},
+            rules=(),
+            on_host_lost=None,
+        )
+
     @property
     def probed(self) -> bool:
         """Whether a probe tells when it can be used."""

@@ -104,6 +104,16 @@ class Ended:
     exit_code: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What a one-off task is: a task of its job, but for the command."""
+
+    like: str
+    """The task whose settings it has."""
+    command: list[str]
+    """Empty: the job's own."""
+
+
 @dataclass(slots=True)
 class Task:
     """One instance of a job: what is wanted of it, and what runs."""
@@ -134,6 +144,8 @@ class Task:
     old: list[Run] = field(default_factory=list)
     """Containers on their way out that `run` takes the place of: they go on until it can be used."""
     last: Ended | None = None
+    once: Once | None = None
+    """Set in a one-off task, which is not one of those that its job has."""
     strays: dict[TaskId, Time] = field(default_factory=dict)
     """Containers of this task that should not be, and when each was asked to stop; not kept in the store."""
     shortage: str = ""
@@ -161,6 +173,11 @@ class Task:
     def containers(self) -> list[Run]:
         """Those it has, the one that is to stay first."""
         return [self.run, *self.old] if self.run else self.old
+
+    @property
+    def ended_once(self) -> bool:
+        """Whether it is a one-off task and has ended."""
+        return self.once is not None and self.wanted is None and not self.containers and not self.strays
 
     @property
     def leaving(self) -> Run | None:
@@ -199,6 +216,8 @@ class Task:
             record["old"] = [run.to_record() for run in self.old]
         if self.last:
             record["last"] = asdict(self.last)
+        if self.once:
+            record["once"] = asdict(self.once)
         return json.dumps(record, ensure_ascii=False).encode()
 
     @staticmethod
@@ -206,11 +225,14 @@ class Task:
         """The task of an entry. A container it names was launched, as far as we know."""
         record = json.loads(value)
         run, last, old = record.pop("run", None), record.pop("last", None), record.pop("old", [])
+        once = record.pop("once", None)
         task = Task(name, **record, old=[Run.from_record(each) for each in old])
         if run:
             task.run = Run.from_record(run)
         if last:
             task.last = Ended(**last)
+        if once:
+            task.once = Once(**once)
         return task
 
 

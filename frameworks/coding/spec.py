@@ -5,6 +5,7 @@ The messages say what is wrong with a value and how to write it; `frameworks.cod
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -214,6 +215,9 @@ class JobSpec(PlacedSettings):
             raise ValueError("both tasks and replicas are given; keep one of them")
         if self.one_per_host and (self.tasks is not None or self.replicas is not None):
             raise ValueError("one_per_host has as many tasks as there are hosts that fit; leave tasks and replicas out")
+        for name in self.tasks or ():
+            if re.fullmatch(r"run-\d+", name):
+                raise ValueError(f"tasks.{name}: one-off tasks are called so; give it another name")
         for task in (self.tasks or {"": TaskSpec()}).values():
             check_settings(self.settings_of(task))
         return self

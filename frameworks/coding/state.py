@@ -60,7 +60,8 @@ class State:
         copy = State()
         copy.tasks = {name: task.copy() for name, task in self.tasks.items()}
         for task in copy.tasks.values():
-            copy.jobs.setdefault(task.name.of_job, {})[task.name.task] = task
+            if task.once is None:
+                copy.jobs.setdefault(task.name.of_job, {})[task.name.task] = task
         copy.scales = dict(self.scales)
         copy.revisions = {service: dict(revisions) for service, revisions in self.revisions.items()}
         copy.updates, copy.ended_updates = deepcopy(self.updates), deepcopy(self.ended_updates)
@@ -83,6 +84,13 @@ class State:
         """Something about this task changed that must survive: have it written."""
         self.journal.put(task.key, task)
         self.attend(task)
+
+    def forget(self, task: Task) -> None:
+        """Nothing more is to be known of this task but its history."""
+        del self.tasks[task.name]
+        self.unsettled.pop(task.name, None)
+        self.to_move.pop(task.name, None)
+        self.journal.delete(task.key)
 
     def attend(self, task: Task) -> None:
         """Have the planner look at this task, or forget about it where all is as wanted."""
@@ -180,6 +188,9 @@ class State:
         job = found.jobs.get(task.name.job) if found else None
         if job is None:
             return None
+        if task.once is not None:
+            plan = job.everywhere or job.replica or job.tasks.get(task.once.like)
+            return plan.once(task.once.command) if plan is not None else None
         if job.everywhere is not None:
             return job.of_host(task.host) if task.host else None
         if job.replica is not None and task.name.task.isdigit():
@@ -323,5 +334,6 @@ class State:
         if name is None:
             raise InvalidInput(f"{entry.key}: not {TASKS}SERVICE/JOB/TASK")
         task = self.tasks[name] = Task.from_entry(name, entry.value)
-        self.jobs.setdefault(name.of_job, {})[name.task] = task
+        if task.once is None:
+            self.jobs.setdefault(name.of_job, {})[name.task] = task
         self.attend(task)

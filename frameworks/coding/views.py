@@ -49,6 +49,7 @@ def task_row(state: State, task: Task, now: Time) -> dict[str, Any]:
         "replaces": [run.id for run in task.old],
         "leaving": task.leaving.host if task.leaving else None,
         "tied": task.tied,
+        "once": task.once.command if task.once else None,
         "failures": task.failures,
         "reason": reason(state, task, now),
         "last": asdict(task.last) if task.last else None,
@@ -87,7 +88,7 @@ def service_rows(state: State, targets: Sequence[Target], now: Time) -> list[dic
 
 def service_row(state: State, target: Target, now: Time) -> dict[str, Any]:
     """One service, or the part of it that the target means."""
-    tasks = state.covered([target])
+    tasks = [task for task in state.covered([target]) if not task.once]
     up = [task for task in tasks if task.wanted is not None]
     newest = state.newest(target.service)
     unsettled = [task for task in tasks if not task.settled]

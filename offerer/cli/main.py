@@ -24,6 +24,7 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "Dry run": ("offerer.cli.plan", ("plan",)),
     "Updates": ("offerer.cli.updates", ("update", "rollback", "restart", "pause", "resume", "promote", "abort")),
     "Jobs": ("offerer.cli.batch", ("batch",)),
+    "One-offs": ("offerer.cli.once", ("run",)),
     "Containers": ("offerer.cli.containers", ("exec", "cp", "top")),
     "Service files": ("offerer.cli.service_files", ("render", "schema")),
     "Secrets": ("offerer.cli.secrets", ("secret",)),
@@ -35,7 +36,7 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "On this machine": ("offerer.cli.dev", ("dev",)),
     "In virtual time": ("offerer.cli.sim", ("sim",)),
 }
-_OF_ENVIRONMENTS: Final = ("Services", "Dry run", "Updates", "Containers", "Service files", "Secrets")
+_OF_ENVIRONMENTS: Final = ("Services", "Dry run", "Updates", "One-offs", "Containers", "Service files", "Secrets")
 """The sections whose commands take ``--env``."""
 _MODULES: Final = {name: module for module, names in _SECTIONS.values() for name in names}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -149,6 +149,8 @@ class Left(NamedTuple):
     task: str
     """``core/web/2``; of other frameworks the id."""
     tied: bool
+    once: bool
+    """Whether it runs once, and so is not moved."""
     waits_for: str
 
     def __str__(self) -> str:
@@ -163,7 +165,7 @@ def _watch(session: Session, host_id: str, host: str, force: bool, timeout: floa
         while True:
             left = _left(session, host_id)
             show(left)
-            stuck = all(each.tied or each.framework != FRAMEWORK for each in left)
+            stuck = all(each.tied or each.once or each.framework != FRAMEWORK for each in left)
             if force and stuck:
                 for each in left:
                     if (each.framework, each.task_id) not in killed:
@@ -185,14 +187,15 @@ def _left(session: Session, host_id: str) -> list[Left]:
         for each in session.state("tasks").tasks
         if each.status.host_id == host_id and not TaskState(each.status.state).terminal
     ]
-    rows = _rows(session) if any(each.framework_id == FRAMEWORK for each in tasks) else {}
+    rows = _rows(session, {each.status.task_id for each in tasks if each.framework_id == FRAMEWORK})
     return [_one(each.framework_id, each.status.task_id, rows) for each in tasks]
 
 
-def _rows(session: Session) -> dict[str, Row]:
-    """What the framework of services says of each container."""
+def _rows(session: Session, task_ids: Collection[str]) -> dict[str, Row]:
+    """What the framework of services says of the containers of the services that these are of."""
     try:
-        answer = session.call(FRAMEWORK, "ps", {})
+        services = sorted({task_id.partition(".")[0] for task_id in task_ids})
+        answer = session.call(FRAMEWORK, "ps", {"target": services}) if services else {"tasks": []}
     except NotFound:  # it is away, and its tasks stay until it is back
         return {}
     return {task_id: row for row in answer["tasks"] for task_id in (row["task_id"], *row["replaces"]) if task_id}
@@ -201,9 +204,9 @@ def _rows(session: Session) -> dict[str, Row]:
 def _one(framework: str, task_id: str, rows: dict[str, Row]) -> Left:
     row = rows.get(task_id)
     if row is not None:
-        return Left(framework, task_id, name(row), row["tied"], row["reason"] or "moves")
+        return Left(framework, task_id, name(row), row["tied"], row["once"] is not None, row["reason"] or "moves")
     waits_for = "its framework is told" if framework != FRAMEWORK else "stops"
-    return Left(framework, task_id, task_id, False, f"{waits_for} ({framework})")
+    return Left(framework, task_id, task_id, False, False, f"{waits_for} ({framework})")
 
 
 def _kill_if_there(session: Session, task: Left) -> None:

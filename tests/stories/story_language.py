@@ -32,6 +32,7 @@ Commands (`[…]` may be left out, TARGET is SERVICE[/JOB[/TASK]])::
     up | update | restart | down TARGET …
     plan [up | update] TARGET …          what that would do; `do plan` then does it, as it was shown
     scale SERVICE/JOB N
+    run TARGET [COMMAND …]
     rollback TARGET [to N]
     pause | resume | promote | abort SERVICE
     wait TIME
@@ -186,6 +187,9 @@ class Story:
 
     def on_restart(self, words: list[str]) -> None:
         self._ordered(words, "restart")
+
+    def on_run(self, words: list[str]) -> None:
+        self.say(f"{self.cluster.run(*words)} is to run")
 
     def on_scale(self, words: list[str]) -> None:
         answer = self.cluster.scale(words[0], int(words[1]))

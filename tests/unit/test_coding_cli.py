@@ -20,7 +20,7 @@ from tests.processes import Processes, processes, wait_for
 
 EVERY = [
     "push", "up", "scale", "update", "rollback", "restart", "pause", "resume", "promote", "abort", "down", "status",
-    "ps", "why", "plan", "inspect", "history", "diff", "logs", "render", "schema", "secret",
+    "ps", "why", "plan", "inspect", "history", "diff", "logs", "render", "schema", "secret", "run",
 ]  # fmt: skip
 SHOP = """\
 service: {name}
