@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -217,13 +217,18 @@ def _plain(container: ContainerSpec) -> dict[str, Any]:
         if name in _NESTED:
             value = [_plain(each) for each in value]
         elif name in _RECORDS:
-            value = [asdict(each) for each in value]
+            value = [_flat(each) for each in value]
         elif isinstance(value, Probe):
-            value = asdict(value)
+            value = _flat(value)
         elif isinstance(value, Mapping):
             value = dict(value)
         changed[name] = value
     return changed
+
+
+def _flat(record: Any) -> dict[str, Any]:
+    """The fields of a record that holds no others; `dataclasses.asdict` would copy each deeply, ten times slower."""
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
 @lru_cache(maxsize=4096)  # replicas of one job share their spec byte for byte

@@ -190,7 +190,8 @@ class Planner:
         waiting: list[Task] = []
         for name in list(self._state.unsettled):
             task = self._state.tasks[name]
-            kills += self._stop_strays(task, now, wakes)
+            if task.strays:
+                kills += self._stop_strays(task, now, wakes)
             if task.run is not None and not task.run.launched:
                 lacking = lacking_secret(self._state, task)
                 if task.run.revision != task.wanted or moves.is_back(task) or lacking:
