@@ -1,8 +1,9 @@
 """What one would take instead, side by side on one engine: Docker Swarm, and `docker run`, eight at a time.
 
 Each brings a crowd of containers up, gets a killed one back, and moves all of them to another image, by its own
-commands and at its own defaults, but that updates go ten at a time everywhere. What counts is what the engine says:
-the time from the command, or the kill, to the last container started. The engine is one of our own::
+commands and at its own defaults, but that updates go ten at a time and that containers have the same limits. What
+counts is what the engine says: the time from the command, or the kill, to the last container started. The engine is
+one of our own::
 
     python -m benchmarks.compare --json
 
@@ -36,6 +37,8 @@ from tests.processes import Processes, free_port, processes
 
 _SCRIPT = "trap 'exit 0' TERM; sleep 1000000 & wait"
 _COMMAND = ("sh", "-c", _SCRIPT)
+_CPUS = 0.5  # of each container; with 0.01, its own start would take more than a second
+_MEMORY = 64  # MiB
 _AT_A_TIME = 8
 _UPDATED_AT_A_TIME = 10
 _WITHIN = 300.0  # seconds for anything
@@ -60,7 +63,8 @@ class Bare:
         self._size = size
 
     def _run(self, i: int, image: str) -> None:
-        _docker(self._engine, "run", "--detach", "--restart", "always", "--name", f"crowd-{i}", image, *_COMMAND)
+        limits = ("--cpus", str(_CPUS), "--memory", f"{_MEMORY}m", "--restart", "always")
+        _docker(self._engine, "run", "--detach", *limits, "--name", f"crowd-{i}", image, *_COMMAND)
 
     def _replace(self, i: int) -> None:
         _docker(self._engine, "stop", f"crowd-{i}")
@@ -87,9 +91,10 @@ class Swarm:
 
     def up(self) -> None:
         """Create the service."""
-        options = ("--replicas", str(self._size), "--update-parallelism", str(_UPDATED_AT_A_TIME))
         create = ("service", "create", "--detach", "--no-resolve-image", "--name", "crowd")
-        _docker(self._engine, *create, *options, "crowd:1", *_COMMAND)
+        options = ("--replicas", str(self._size), "--update-parallelism", str(_UPDATED_AT_A_TIME))
+        limits = ("--limit-cpu", str(_CPUS), "--limit-memory", f"{_MEMORY}M")
+        _docker(self._engine, *create, *options, *limits, "crowd:1", *_COMMAND)
 
     def update(self) -> None:
         """Change its image."""
@@ -112,7 +117,7 @@ class Offerer:
             "  main:\n"
             f"    image: {image}\n"
             f'    command: [sh, -c, "{_SCRIPT}"]\n'
-            "    resources: {cpus: 0.01, memory: 32MiB}\n"
+            f"    resources: {{cpus: {_CPUS}, memory: {_MEMORY}MiB}}\n"
             f"    replicas: {self._size}\n"
             f"    update: {{parallel: {_UPDATED_AT_A_TIME}, healthy_for: 0s}}\n"
         )
@@ -219,7 +224,8 @@ def _offerer(engine: Engine, size: int) -> Figures:
         processes(Path(directory)) as cluster,
     ):
         master = cluster.master("--framework", "coding")
-        executor = cluster.executor("here", "--docker-host", engine.url, "--resources", "cpus=8;memory=8GiB")
+        resources = f"cpus={_CPUS * 2 * size};memory={_MEMORY * 2 * size}MiB"  # an update may start before it stops
+        executor = cluster.executor("here", "--docker-host", engine.url, "--resources", resources)
         figures = measure(Offerer(cluster, size), engine, size)
         return {**figures, "executor_rss_mib": rss_mib(executor.pid), "master_rss_mib": rss_mib(master.pid)}
 
