@@ -102,7 +102,6 @@ def check_file(file: str, text: str, environment: str = "") -> CheckedFile:
 def check_pushed(pushed: PushedFile) -> CheckedFile:
     """The service of this file, with all that belongs to it. Raises `InvalidInput`."""
     source = pushed.source()
-    text = pushed.text if pushed.overlay is None else render(source.data)
     service, problems = check_source(source, ServiceFile, string_maps(raw_parts(source.data)), _FORMAT)
     if service is not None:
         if not problems:
@@ -110,6 +109,7 @@ def check_pushed(pushed: PushedFile) -> CheckedFile:
         problems += _check_files(service, pushed, source)
     if problems or service is None:
         raise InvalidInput("\n".join(dict.fromkeys(problem.text(pushed.name) for problem in problems)))
+    text = pushed.text if pushed.overlay is None else render(source.data)
     return CheckedFile(pushed, text, service, source)
 
 

@@ -276,7 +276,9 @@ def _left_without(state: State, stopped: Sequence[Task]) -> list[str]:
 def check_pushed(state: State, target: Target, *, or_up: bool = False) -> None:
     """Raise `NotFound` unless there is such a service, job or task: in the newest revision, or with `or_up` at all."""
     if target.service not in state.revisions:
-        hint = did_you_mean(target.service, state.revisions) or "; push it with: offerer push FILE"
+        _, at, environment = target.service.partition("@")
+        where = f" --env {environment}" if at else ""
+        hint = did_you_mean(target.service, state.revisions) or f"; push it with: offerer push FILE{where}"
         raise NotFound(f"there is no service {target.service!r}{hint}")
     names = set(state.newest_tasks(Target(target.service)))
     if or_up:

@@ -6,11 +6,13 @@ Mappings are merged, anything else replaces what was there, and a field without 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from frameworks.coding.source import Path, Problem, Source, scalar_patterns
+
+_ODD_BREAKS: Final = re.compile("[\x85\u2028\u2029\ufeff]")  # line breaks to some readers; in quotes they are escaped
 
 
 def merge(base: Source, over: Source, file: str) -> Source:
@@ -70,5 +72,10 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, '"' if _ODD_BREAKS.search(text) else None)
+
+
+_Dumper.add_representer(str, _represent_text)
 for _tag, _pattern, _first in scalar_patterns():
     _Dumper.add_implicit_resolver(_tag, re.compile(_pattern), _first)

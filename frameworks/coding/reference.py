@@ -102,6 +102,9 @@ def _plain(schema: Any) -> Any:
             del found[name]
     if "default" in found and found["default"] is None:
         del found["default"]
+    if "patternProperties" in found:
+        found["additionalProperties"] = False
+        found.pop("propertyNames", None)
     choices = [each for each in found.get("anyOf", ()) if each != {"type": "null"}]
     if len(choices) == 1:
         del found["anyOf"]

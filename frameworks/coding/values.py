@@ -27,7 +27,6 @@ _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?")
 _SECRET_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}")
 _NAME_OF_THE_ENGINE: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
-_SCALARS: Final = ("number", "boolean")
 _CAPABILITY: Final = re.compile(r"(CAP_)?[A-Z][A-Z_]+")
 
 
@@ -344,9 +343,10 @@ KIND: Final = "x-kind"
 """The key of a JSON Schema under which the reference finds what to call a value."""
 
 
-def _mapping(what: str, example: dict[str, Any], *kinds: str) -> WithJsonSchema:
-    values = {"type": ["string", *kinds]} if kinds else {"type": "string"}
-    return WithJsonSchema({"type": "object", "additionalProperties": values, KIND: what, "examples": [example]})
+def _mapping(what: str, example: dict[str, Any], names: str = "") -> WithJsonSchema:
+    values = {"type": ["string", "number", "boolean"]}  # which are taken as written where that is beyond doubt
+    schema = {"type": "object", "additionalProperties": values, KIND: what, "examples": [example]}
+    return WithJsonSchema(schema | ({"propertyNames": {"pattern": f"^(?:{names})$"}} if names else {}))
 
 
 def text_schema(what: str, example: str = "", pattern: str = "", *kinds: str) -> WithJsonSchema:
@@ -366,11 +366,13 @@ def _number(what: str, example: float, least: float, most: float) -> WithJsonSch
 Name = Annotated[str, PlainValidator(_name), text_schema("name", "web", LABEL)]
 Text = Annotated[str, PlainValidator(_text), text_schema("text")]
 Argument = Annotated[str, PlainValidator(_argument), text_schema("text")]
-Labels = Annotated[dict[str, str], PlainValidator(_labels), _mapping("names and texts", {"team": "web"}, *_SCALARS)]
+Labels = Annotated[dict[str, str], PlainValidator(_labels), _mapping("names and texts", {"team": "web"})]
 Environment = Annotated[
-    dict[str, str], PlainValidator(_environment), _mapping("names and values", {"MODE": "production"}, *_SCALARS)
+    dict[str, str],
+    PlainValidator(_environment),
+    _mapping("names and values", {"MODE": "production"}, _ENV_NAME.pattern),
 ]
-Strings = Annotated[dict[str, str], PlainValidator(_strings), _mapping("names and texts", {"key": "value"}, *_SCALARS)]
+Strings = Annotated[dict[str, str], PlainValidator(_strings), _mapping("names and texts", {"key": "value"})]
 ExtraHosts = Annotated[
     dict[str, str],
     PlainValidator(_extra_hosts),
@@ -389,9 +391,19 @@ Cpus = Annotated[float, PlainValidator(_cpus), _number("cores", 0.5, 0, 1_000_00
 Share = Annotated[float, PlainValidator(_share), _number("share", 0.75, 0, 1)]
 Factor = Annotated[float, PlainValidator(_factor), _number("factor", 2, 1, 100)]
 UrlPath = Annotated[str, PlainValidator(_url_path), text_schema("path", "/healthz", r"/[!-~]*")]
-Volume = Annotated[str, PlainValidator(_as_written(parse_volume)), text_schema("volume", "/data/db:/var/lib/db:ro")]
-TmpfsMount = Annotated[str, PlainValidator(_as_written(parse_tmpfs)), text_schema("path and size", "/tmp:size=64MiB")]
-DevicePath = Annotated[str, PlainValidator(_as_written(parse_device)), text_schema("device", "/dev/fuse:/dev/fuse:rw")]
+Volume = Annotated[
+    str,
+    PlainValidator(_as_written(parse_volume)),
+    text_schema("volume", "/data/db:/var/lib/db:ro", r"[^:]+:/[^:]*(:r[ow])?"),
+]
+TmpfsMount = Annotated[
+    str, PlainValidator(_as_written(parse_tmpfs)), text_schema("path and size", "/tmp:size=64MiB", r"/[^:]*(:size=.+)?")
+]
+DevicePath = Annotated[
+    str,
+    PlainValidator(_as_written(parse_device)),
+    text_schema("device", "/dev/fuse:/dev/fuse:rw", r"/[^:]*(:/[^:]*(:[rwm]+)?)?"),
+]
 UlimitName = Annotated[str, PlainValidator(_ulimit_name), text_schema("limit", "nofile", r"[a-z]+")]
 UlimitValue = Annotated[
     Any,

@@ -9,7 +9,7 @@ import click
 
 from offerer.cli.common import Session, json_option, pass_session
 from offerer.cli.output import Column, age, print_json, print_table
-from offerer.cli.waiting import FRAMEWORK, user
+from offerer.cli.waiting import FRAMEWORK, author
 
 _LARGEST = 256 << 10
 
@@ -35,7 +35,7 @@ def set_(session: Session, name: str, source: Any, as_json: bool) -> None:
     Example: offerer secret set db-password
     """
     answer = session.call(
-        FRAMEWORK, "secret_set", {"name": name, "value": _value(source, name), "who": user()}
+        FRAMEWORK, "secret_set", {"name": name, "value": _value(source, name), "who": author()}
     )
     if as_json:
         print_json(answer)
@@ -78,7 +78,7 @@ def remove(session: Session, name: str, as_json: bool) -> None:
 
     Example: offerer secret remove db-password
     """
-    answer = session.call(FRAMEWORK, "secret_remove", {"name": name, "who": user()})
+    answer = session.call(FRAMEWORK, "secret_remove", {"name": name, "who": author()})
     if as_json:
         print_json(answer)
         return

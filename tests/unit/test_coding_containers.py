@@ -6,16 +6,21 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from frameworks.coding import orders
 from frameworks.coding.check import check_file, check_pushed
 from frameworks.coding.diff import differences
 from frameworks.coding.files import PushedFile, parse_variables, wanted_files
-from frameworks.coding.names import Target, TaskName
+from frameworks.coding.names import Target, TaskName, parse_target, parse_task_id
+from frameworks.coding.overlay import render
 from frameworks.coding.planner import Planner
 from frameworks.coding.plans import JobPlan, plan_service, task_to_launch
 from frameworks.coding.pushes import Push, prepare_push
 from frameworks.coding.reference import json_schema, markdown
+from frameworks.coding.revisions import read_revision
+from frameworks.coding.source import parse
 from frameworks.coding.spec import ServiceFile
 from frameworks.coding.state import State
 from frameworks.coding.views import task_rows
@@ -364,3 +369,68 @@ def test_every_field_is_described() -> None:
 
 def test_the_text_of_a_file_alone_is_enough_for_other_tools() -> None:
     assert check_file("core.yaml", EVERYTHING).service.service == "core"
+
+
+# -- environments -----------------------------------------------------------------------------------------------
+
+
+def test_what_a_service_of_an_environment_refers_to_is_in_it() -> None:
+    text = (
+        "service: core\njobs:\n  db: {image: x, volumes: ['files:/srv', '/data:/data']}\n"
+        "  web: {image: x, depends_on: [db, other/api], constraints: [with db, apart other/api]}\n"
+    )
+    planned = plan_service(check_file("core.yaml", text).service, "staging")
+    assert [str(name) for name in planned["web"].depends_on] == ["core@staging/db", "other@staging/api"]
+    rules = planned["web"].tasks["1"].rules
+    assert [str(rule.job) for rule in rules] == ["core@staging/db", "other@staging/api"]
+    assert planned["db"].tasks["1"].container.volumes == (Mount("files_staging", "/srv"), Mount("/data", "/data"))
+
+
+def test_containers_are_told_their_environment() -> None:
+    job = plan_service(check_file("core.yaml", "service: core\njobs: {web: {image: x}}\n").service, "dev")["web"]
+    assert launched(job).env == {"OFFERER_TASK": "core@dev/web/1", "OFFERER_ENVIRONMENT": "dev"}
+
+
+def test_names_in_environments_take_apart_in_one_way_only() -> None:
+    name = TaskName("core@staging", "web", "2")
+    assert parse_task_id(name.launch(7, 3)) == (name, 7, 3)
+    longest = TaskName(f"{'s' * 63}@{'e' * 32}", "j" * 63, "t" * 63)
+    assert len(longest.launch(99_999_999, 99_999_999)) <= 255
+    assert parse_target("core/web", "staging") == Target("core@staging", "web")
+    for wrong in ("core@", "@staging", "core@a@b", "core@" + "e" * 33, "core/web@staging"):
+        with pytest.raises(InvalidInput):
+            parse_target(wrong)
+
+
+def test_another_tool_may_put_a_file_of_an_environment_into_the_store() -> None:
+    revision = read_revision("revisions/core@staging/00000001", b"service: core\njobs: {web: {image: x}}\n", 0)
+    assert (revision.service, revision.number) == ("core@staging", 1)
+    assert read_revision(revision.key, revision.to_bytes(), 0).says_the_same(revision)
+
+
+def test_an_overlay_goes_over_the_file_field_by_field() -> None:
+    base = "service: core\njobs:\n  web: {image: x, command: [a, b], env: {A: 1, B: 2}}\n  old: {image: x}\n"
+    over = "# comment\njobs:\n  web: {command: [c], env: {B: 0x1F, C: '3'}}\n  old:\n  new: {image: z}\n"
+    checked = check_pushed(PushedFile("core.yaml", base, "dev", over.replace("0x1F", "'0x1F'")))
+    again = "service: core\njobs:\n  web:\n    image: x\n    command:\n      - c\n    env:\n"
+    again += "      A: '1'\n      B: '0x1F'\n      C: '3'\n  new:\n    image: z\n"
+    assert checked.text == again
+    assert check_file("core.yaml", checked.text).service == checked.service
+    for empty in ("", "# nothing\n\n"):
+        assert check_pushed(PushedFile("core.yaml", base, "dev", empty)).service == check_file("c", base).service
+    with pytest.raises(InvalidInput) as caught:
+        check_pushed(PushedFile("core.yaml", base, "dev", over))
+    assert str(caught.value) == (
+        "core.dev.yaml:3: jobs.web.env.B: 0x1F can be read in several ways; write '0x1F'"
+    )
+
+
+@given(st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text(min_size=1), each, max_size=3),
+    max_leaves=10,
+))  # fmt: skip
+def test_what_is_rendered_reads_as_the_same(data: object) -> None:
+    source = parse(render({"service": data}))
+    if not source.problems:  # what cannot be part of a service file is said, not changed
+        assert source.data == {"service": data}
