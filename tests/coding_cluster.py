@@ -45,6 +45,7 @@ from offerer import (
     TaskStatus,
     Time,
     Wake,
+    Want,
 )
 from offerer.types import Availability
 
@@ -81,6 +82,16 @@ def _outcome(turns: Turns[T]) -> T:
             return found
 
 
+def _fitting(want: Want, host: SimHost, free: Resources) -> int:
+    """How many tasks of a want this much of a host takes, up to as many as are wanted."""
+    if not all(each.matches(host.name, host.attributes) for each in want.constraints):
+        return 0
+    count, most = 0, want.per_host or want.count
+    while count < most and free.contains(want.resources):
+        free, count = free - want.resources, count + 1
+    return count
+
+
 class SimCluster:
     """Hosts, a planner and its store. `settle` runs until nothing happens any more at this time."""
 
@@ -109,6 +120,10 @@ class SimCluster:
         self.asked_to_stop: set[TaskId] = set()
         self.said: dict[TaskId, bool] = {}
         """What the probe of each container said last."""
+        self.check_launch: Callable[[TaskName, int, SimHost], None] = lambda *_: None
+        """What a test wants to be true of every launch, told of it just before: the task, its revision, its host."""
+        self.told: dict[str, dict[str, str]] = {}
+        """The attributes of each host as they were offered last."""
         self.drained = False
         """Whether any host was ever drained, so that any task may have had to move, beside its old container."""
         self.left_behind: set[TaskId] = set()
@@ -236,8 +251,12 @@ class SimCluster:
 
     def end(self, task: str, state: TaskState = TaskState.FAILED, exit_code: int = 1) -> None:
         """The container of this task ends by itself."""
-        host, task_id = self._find(task)
-        self._remove(host, task_id, state, Reason.EXITED, f"exit code {exit_code}", exit_code)
+        self.end_container(self._find(task)[1], state, exit_code)
+
+    def end_container(self, task_id: str, state: TaskState = TaskState.FAILED, exit_code: int = 1) -> None:
+        """This container ends by itself."""
+        host = next(host for host in self.hosts.values() if task_id in host.tasks)
+        self._remove(host, TaskId(task_id), state, Reason.EXITED, f"exit code {exit_code}", exit_code)
 
     def probed(self) -> list[str]:
         """The containers with a probe, on hosts that answer."""
@@ -311,6 +330,22 @@ class SimCluster:
             del self.offers[offer]
         if gone:
             self.carry_out(self.planner.rescinded(self.now, gone))
+
+    def repeat(self, pick: int) -> None:
+        """A status that was told of before comes again: the last of a container, or how one ended."""
+        on_the_way = {status.task_id for status in self.pending}
+        heard = [status for status in self.heard.values() if status.task_id not in on_the_way]
+        if heard:
+            self.pending.append(heard[pick % len(heard)])
+
+    def shuffle(self, rotate: int) -> None:
+        """What is on its way comes in another order, but that of each container in its own."""
+        by_task: dict[TaskId, list[TaskStatus]] = {}
+        for status in self.pending:
+            by_task.setdefault(status.task_id, []).append(status)
+        names = list(by_task)
+        names = names[rotate % max(1, len(names)) :] + names[: rotate % max(1, len(names))]
+        self.pending = [status for name in names for status in by_task[name]]
 
     def rescind(self) -> None:
         """Every offer times out."""
@@ -486,6 +521,7 @@ class SimCluster:
                 continue
             self._offer_number += 1
             number = OfferId(self._offer_number)
+            self.told[host.name] = host.attributes
             offer = Offer(number, host_id, host.name, DEFAULT_ROLE, free, host.attributes, host.name)
             self.offers[offer.id] = offer
             made.append(offer)
@@ -494,12 +530,14 @@ class SimCluster:
         return bool(made)
 
     def _helps(self, host: SimHost, free: Resources) -> bool:
-        if self.demand.wants is None:
-            return True
-        return any(
-            free.contains(want.resources) and all(each.matches(host.name, host.attributes) for each in want.constraints)
-            for want in self.demand.wants
+        """Whether some want is not covered by the offers out, as the master has it, and this host helps it."""
+        return self.demand.wants is None or any(
+            _fitting(want, host, free) and not self._covered(want) for want in self.demand.wants
         )
+
+    def _covered(self, want: Want) -> bool:
+        out = [_fitting(want, self.hosts[each.host_id], each.resources) for each in self.offers.values()]
+        return sum(out) >= want.count and sum(map(bool, out)) >= self.demand.choice
 
     def _launch(self, launch: Launch) -> None:
         offers = [self.offers.pop(offer, None) for offer in launch.offers]
@@ -516,6 +554,9 @@ class SimCluster:
                 continue
             free -= task.resources
             host = self.hosts[host_id]
+            named = parse_task_id(task.task_id)
+            if named is not None:
+                self.check_launch(named[0], named[1], host)
             host.tasks[task.task_id] = task
             self.check_no_doubles()
             self._note(f"launch {task.task_id} on {host.name}")

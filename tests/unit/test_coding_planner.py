@@ -247,6 +247,18 @@ def test_only_what_helps_is_asked_for() -> None:
     assert c.offers == {}
 
 
+def test_a_task_for_the_one_host_left_is_offered_that_among_hundreds() -> None:
+    c = SimCluster([host(f"a{i}", zone="a") for i in range(200)] + [host("b", zone="b")])
+    c.push(service("one", web="replicas: 2, constraints: [zone unique]"))
+    c.up("one")
+    c.settle()
+    assert "b" in c.running().values() and len(c.running()) == 2
+    left = next(task for task, where in c.running().items() if where == "b")
+    c.end(left.replace(".", "/").rpartition("/")[0])
+    c.advance(60)
+    assert "b" in c.running().values() and len(c.running()) == 2
+
+
 def test_offers_that_are_rescinded_before_the_launch_cost_nothing() -> None:
     c = cluster()
     c.push(ONE)

@@ -130,6 +130,14 @@ class Storm(RuleBasedStateMachine):
     def set_availability(self, host: str, availability: Availability) -> None:
         self.cluster.set_availability(host, availability)
 
+    @rule(pick=st.integers(0, 100))
+    def repeat_a_status(self, pick: int) -> None:
+        self.cluster.repeat(pick)
+
+    @rule(pick=st.integers(1, 20))
+    def shuffle_statuses(self, pick: int) -> None:
+        self.cluster.shuffle(pick)
+
     @rule()
     def restart_framework(self) -> None:
         self.cluster.restart_framework()
