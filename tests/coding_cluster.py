@@ -28,6 +28,7 @@ from offerer import (
     ContainerSpec,
     Decision,
     Decline,
+    Delete,
     Demand,
     Entry,
     HostId,
@@ -135,12 +136,31 @@ class SimCluster:
     # -- what an operator does --
 
     def push(self, *files: str) -> Push:
-        pushed = [PushedFile(f"file{i}.yaml", text) for i, text in enumerate(files)]
-        push = prepare_push(self.state, pushed, "me", "", self.now)
+        return self._push([PushedFile(f"file{i}.yaml", text) for i, text in enumerate(files)])
+
+    def push_to(self, environment: str, text: str, overlay: str) -> Push:
+        return self._push([PushedFile("file.yaml", text, environment, overlay)])
+
+    def _push(self, files: list[PushedFile]) -> Push:
+        push = prepare_push(self.state, files, "me", "", self.now)
         for revision in push.revisions:
             self.entries[revision.key] = Entry(revision.key, revision.to_bytes(), 1)
+        self._keep_secrets(push.secrets)
         self.state.add_revisions(push.revisions)
         return push
+
+    def set_secret(self, name: str, value: str) -> None:
+        """Set a secret, or without a value remove it."""
+        secrets, now = self.state.secrets, self.now
+        self._keep_secrets(secrets.set(name, value, "me", now)[1] if value else secrets.remove(name, "me", now))
+
+    def _keep_secrets(self, changes: list[Put | Delete]) -> None:
+        for change in changes:
+            if isinstance(change, Put):
+                self.entries[change.key] = Entry(change.key, change.value, 1)
+            else:
+                del self.entries[change.key]
+        self.state.secrets.took_place(changes)
 
     def up(self, *targets: str) -> orders.Answer:
         return self._ordered(orders.up(self.state, self._targets(targets), self.now))

@@ -66,12 +66,12 @@ _MODELS: Final[Models] = (
 # What people write who come from docker-compose, Kubernetes or Marathon.
 _SYNONYMS: Final = {
     "args": "command", "cmd": "command", "containerPort": "container", "count": "replicas", "cpu": "cpus",
-    "environment": "env", "gpu": "gpus", "hostPort": "host", "imagePullPolicy": "pull", "initContainers": "init_steps",
-    "init_containers": "init_steps", "instances": "replicas", "log_driver": "logging", "log_opt": "logging",
-    "max-size": "size", "mem": "memory", "mem_limit": "resources", "name": "service", "net": "network_mode",
-    "node": "host", "opts": "options", "published": "host", "pull_policy": "pull", "requires": "depends_on",
-    "scale": "replicas", "services": "jobs", "sidecars": "containers", "source": "store",
-    "stop_grace_period": "stop_grace", "target": "container",
+    "environment": "env", "gpu": "gpus", "healthcheck": "health", "hostPort": "host", "imagePullPolicy": "pull",
+    "initContainers": "init_steps", "init_containers": "init_steps", "instances": "replicas",
+    "log_driver": "logging", "log_opt": "logging", "max-size": "size", "mem": "memory", "mem_limit": "resources",
+    "name": "service", "net": "network_mode", "node": "host", "opts": "options", "published": "host",
+    "pull_policy": "pull", "requires": "depends_on", "scale": "replicas", "services": "jobs",
+    "sidecars": "containers", "source": "store", "stop_grace_period": "stop_grace", "target": "container",
 }  # fmt: skip
 _EXAMPLES: Final = {"service": "service: core", "jobs": "jobs: {web: {image: nginx:1.27}}"}
 _FORMAT: Final = Format(_MODELS, _SYNONYMS, _EXAMPLES)

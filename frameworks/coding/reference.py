@@ -65,7 +65,8 @@ _SECTIONS: Final[tuple[tuple[str, str, type[BaseModel], type[BaseModel] | None],
     ("`ports`", "A list of these.", PortSpec, None),
     (
         "`health`, `readiness`, `liveness`",
-        "One of `http`, `tcp` and `command`. [CONTAINERS.md](CONTAINERS.md#health) says how it is asked.",
+        "One of `http`, `tcp` and `command`, which for a pod as a whole runs in its first container. "
+        "[CONTAINERS.md](CONTAINERS.md#health) says how it is asked.",
         ProbeSpec,
         None,
     ),

@@ -29,6 +29,8 @@ Commands (`[…]` may be left out, TARGET is SERVICE[/JOB[/TASK]])::
     H is draining | is cordoned | is active
     push                                 the file in the lines below, indented
     push OLD => NEW                      the last file with this text in place of that, everywhere
+    push to ENVIRONMENT                  the last file, the lines below it over it
+    secret NAME [VALUE]                  is set; without a value, is removed
     up | update | restart | down TARGET …
     plan [up | update] TARGET …          what that would do; `do plan` then does it, as it was shown
     scale SERVICE/JOB N
@@ -166,6 +168,11 @@ class Story:
     # -- an operator -------------------------------------------------------------------------------------------
 
     def on_push(self, change: str, below: list[str]) -> None:
+        environment = change.removeprefix("to ") if change.startswith("to ") else ""
+        if environment:
+            push = self.cluster.push_to(environment, self._file, "\n".join(below) + "\n")
+            self.say(*(f"note: {each}" for each in push.warnings))
+            return
         if change:
             old, arrow, new = change.partition(" => ")
             assert arrow and old in self._file, f"the last file has no {old!r}"
@@ -174,6 +181,9 @@ class Story:
             self._file = "\n".join(below) + "\n"
         push = self.cluster.push(self._file)
         self.say(*(f"note: {each}" for each in push.warnings))
+
+    def on_secret(self, words: list[str]) -> None:
+        self.cluster.set_secret(words[0], words[1] if words[1:] else "")
 
     def _ordered(self, words: list[str], order: str) -> None:
         answer = getattr(self.cluster, order)(*words)

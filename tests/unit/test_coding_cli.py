@@ -466,7 +466,7 @@ def test_scale_holds_until_the_file_says_another_number(cluster: Processes, shop
     assert done.output.splitlines()[-1] == "3 tasks as wanted"
     for command in ("ps", "status", "diff"):
         note = run(cluster, command, shop).stderr
-        assert re.fullmatch(rf"note: {shop}/web is scaled to 3 by \S+, \d+s ago; its file says 2\n", note), note
+        assert re.fullmatch(rf"note: {shop}/web is scaled to 3 by \S+, [\w ]+ ago; its file says 2\n", note), note
     assert "is scaled to 3" in run(cluster, "history", shop, "--revisions").stderr
     (tmp_path / "shop.yaml").write_text(SHOP.format(name=shop, version=1).replace("replicas: 2", "replicas: 1"))
     pushed = run(cluster, "push", str(tmp_path / "shop.yaml"))
