@@ -70,7 +70,7 @@ def next_operation(task: Task, now: Time, *, creates: bool) -> Operation | None:
     if task.observed is Observed.RUNNING and task.stopping:
         if now >= task.kill_at:
             return Signal(task, "SIGKILL")
-        if not task.signalled:
+        if not task.signalled and now >= task.stop_at:
             return Signal(task, task.spec.stop_signal)
     return None
 
@@ -127,7 +127,7 @@ class Lifecycle:
         self._step(now, task)
 
     def on_kill(self, now: Time, framework_id: FrameworkId, task_id: TaskId, grace: Time | None) -> None:
-        """Stop this task. A second request can only bring the end of the grace forward."""
+        """Stop this task, after its `shutdown_delay` unless no grace is given. A second request can only hurry it."""
         key = (framework_id, task_id)
         task = self.tasks.get(key)
         if task is None:
@@ -135,11 +135,13 @@ class Lifecycle:
             return
         if task.observed is Observed.ENDED:
             return
-        kill_at = min(task.kill_at, now + (task.spec.stop_grace if grace is None else max(0, grace)))
+        serves = task.observed is Observed.RUNNING and not self._prepares(task) and grace != 0
+        stop_at = now + (task.spec.shutdown_delay if serves else 0)
+        kill_at = min(task.kill_at, stop_at + (task.spec.stop_grace if grace is None else max(0, grace)))
         if task.stopping and kill_at == task.kill_at and not task.unhealthy:
             return
         task.unhealthy = ""
-        self._stop(task, kill_at)
+        self._stop(task, min(stop_at, task.stop_at) if task.stopping else stop_at, kill_at)
         if task.observed is Observed.NOTHING and (task.doing is None or type(task.doing) is Pull):
             # A pull is left to end by itself: it leaves nothing behind but an image, and could take minutes.
             self._end(now, task, TaskState.KILLED, Reason.KILL_REQUESTED, _KILLED_BEFORE_START)
@@ -203,7 +205,7 @@ class Lifecycle:
             return
         if check.liveness and check.verdict is False:
             task.unhealthy = str(check)
-            self._stop(task, now + task.spec.stop_grace)
+            self._stop(task, now, now + task.spec.stop_grace)
             self._report(now, task, TaskState.KILLING, Reason.UNHEALTHY, f"unhealthy: {task.unhealthy}")
             self._step(now, task)
         elif (now_healthy := healthy(task.checks)) is not task.healthy:
@@ -219,6 +221,9 @@ class Lifecycle:
         if killing is not None:
             task.stopping = True
             task.kill_at = killing.kill_at
+            if task.spec.shutdown_delay and not killing.unhealthy:
+                task.stop_at = killing.kill_at - task.spec.stop_grace
+                self._wake_at(task.stop_at, task)
             task.unhealthy = killing.unhealthy
         for event in adopted.events:
             self.on_event(now, event)
@@ -391,9 +396,11 @@ class Lifecycle:
             name = task.spec.init_steps[task.position].name
             self._report(now, task, TaskState.STARTING, Reason.NONE, f"init step {name} runs")
 
-    def _stop(self, task: Task, kill_at: Time) -> None:
+    def _stop(self, task: Task, stop_at: Time, kill_at: Time) -> None:
         task.stopping = True
-        task.kill_at = kill_at
+        task.stop_at, task.kill_at = stop_at, kill_at
+        if task.spec.shutdown_delay:
+            self._wake_at(stop_at, task)
         self.marks.append(Killing(task.key, kill_at, task.unhealthy))
         self._wake_at(kill_at, task)
 

@@ -59,6 +59,7 @@ class Task:
         "signalled",
         "spec",
         "state",
+        "stop_at",
         "stopping",
         "unhealthy",
     )
@@ -76,6 +77,7 @@ class Task:
         self.image_missing = False
         self.stopping = False
         self.signalled = False  # the stop signal was delivered
+        self.stop_at: Time = 0  # when the stop signal is due, where it is stopping
         self.kill_at: Time = NEVER  # when the stop signal's grace ends
         self.retry_at: Time = 0
         self.retries = 0

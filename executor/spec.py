@@ -32,7 +32,9 @@ CONTAINER: Final = "offerer.container"
 SECRET: Final = "offerer.secret"
 GPUS: Final = "offerer.gpus"
 _OURS: Final = frozenset({CLUSTER, HOST, FRAMEWORK, TASK, RESOURCES, SPEC, KEPT, CONTAINER, SECRET, GPUS})
-_KEPT_FIELDS: Final = ("name", "ports", "host_network", "stop_signal", "stop_grace", "readiness", "liveness")
+_KEPT_FIELDS: Final = (
+    "name", "ports", "host_network", "stop_signal", "stop_grace", "shutdown_delay", "readiness", "liveness",
+)  # fmt: skip
 _LOG_FILES: Final = ("json-file", "local")
 _LOG_FILES_KEPT: Final = 5
 

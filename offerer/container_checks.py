@@ -28,7 +28,8 @@ _LISTS: Final = ("command", "entrypoint", "networks", "dns", "dns_search", "cap_
 _MAPPINGS: Final = ("env", "labels", "extra_hosts", "sysctls", "log_options")
 _FLAGS: Final = ("host_network", "privileged", "read_only", "init")
 _AMOUNTS: Final = {
-    "stop_grace": "microseconds", "shm_size": "bytes", "pids_limit": "a count", "log_size": "bytes",
+    "stop_grace": "microseconds", "shutdown_delay": "microseconds",
+    "shm_size": "bytes", "pids_limit": "a count", "log_size": "bytes",
     "cpus": "milli-CPUs", "memory": "bytes",
 }  # fmt: skip
 _LARGEST: Final = 1 << 62

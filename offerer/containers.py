@@ -123,6 +123,8 @@ class ContainerSpec:
     """When to pull the image: ``missing``, ``always`` or ``never``."""
     stop_signal: str = "SIGTERM"
     stop_grace: Time = 10 * SECOND
+    shutdown_delay: Time = 0
+    """How long it goes on serving after it was asked to stop, until the signal: so long it may take to get about."""
 
     readiness: Probe | None = None
     """Whether it can serve: reported as `TaskStatus.healthy`, and nothing else."""
@@ -164,7 +166,8 @@ class ContainerSpec:
 
     containers: tuple[ContainerSpec, ...] = ()
     """A pod: these share network, IPC and PID namespaces, start in order, and live and die together. The first holds
-    the namespaces. Of the spec around them count what is shared: ports, networks, names, labels, probes, stop_grace."""
+    the namespaces. Of the spec around them count what is shared: ports, networks, names, labels, probes, stop_grace,
+    shutdown_delay."""
     init_steps: tuple[ContainerSpec, ...] = ()
     """Of a pod or a single container: each runs to its end, with exit code 0, before the next and the rest start."""
     name: str = ""

@@ -79,9 +79,8 @@ def plan_container(given: Mapping[str, Any], around: Surroundings) -> tuple[Cont
             nested[field] += (replace(own, name=name, cpus=amounts.cpus, memory=amounts.memory),)
     if nested["containers"]:
         container = replace(container, env={})  # it went to each of them
-    grace = given.get("stop_grace")
-    if grace is not None:
-        container = replace(container, stop_grace=parse_duration(grace))
+    times = {name: parse_duration(given[name]) for name in ("stop_grace", "shutdown_delay") if name in given}
+    container = replace(container, **times)  # type: ignore[arg-type]
     host_network = given.get("network_mode") == "host"
     return replace(container, host_network=host_network, **nested), parts  # type: ignore[arg-type]
 

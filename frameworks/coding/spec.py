@@ -83,6 +83,9 @@ class Settings(ContainerSettings):
     """Of `/dev/shm`; without it, 64 MiB."""
     stop_grace: Duration | None = None
     """How long it may take to stop until it is killed; without it, 10 s."""
+    shutdown_delay: Duration | None = None
+    """How long it goes on serving once it is no longer listed as ready, before it is asked to stop; without it, not at
+    all. Give whoever looks up addresses time to look again."""
     host: Text | None = None
     """The only host it may run on."""
     hosts: Annotated[list[Text], Field(min_length=1)] | None = None

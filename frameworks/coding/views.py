@@ -46,6 +46,11 @@ def task_row(state: State, task: Task, now: Time) -> dict[str, Any]:
         "started": (run.started or None) if run else None,
         "healthy": run.healthy if run else None,
         "ready": task.ready,
+        "serving": [
+            {"task_id": each.id, "host": each.host, "address": address_text(each.address or each.host, each.ports)}
+            for each in task.containers
+            if each.ready
+        ],
         "replaces": [run.id for run in task.old],
         "leaving": task.leaving.host if task.leaving else None,
         "tied": task.tied,

@@ -56,6 +56,20 @@ def bad(version: int) -> object:
 # -- start-first ----------------------------------------------------------------------------------------------
 
 
+def serving(c: SimCluster, task: str) -> list[str]:
+    listed = c.rows(task)[task]["serving"]
+    assert isinstance(listed, list)
+    return [each["task_id"] for each in listed]
+
+
+def test_what_can_be_asked_is_listed_of_both_until_the_old_one_is_to_stop() -> None:
+    c = updating(START_FIRST, "health: {http: /},")
+    c.settle()
+    assert serving(c, "one/web/1") == ["one.web.1.r2-2", "one.web.1.r1-1"]
+    c.advance(5)
+    assert serving(c, "one/web/1") == ["one.web.1.r2-2"]
+
+
 def test_start_first_keeps_every_task_ready_and_each_old_one_until_its_successor_is_relied_on() -> None:
     c = updating(START_FIRST)
     fewest = 3

@@ -304,6 +304,48 @@ class TestKill:
         desk.later(100)
         assert not desk.lifecycle.operations
 
+    def test_it_serves_on_for_its_shutdown_delay(self, desk: Desk) -> None:
+        desk.launch(dataclasses.replace(SPEC, shutdown_delay=3 * SECOND))
+        desk.do(Create)
+        desk.do(Start)
+        desk.kill()
+        assert desk.states()[-1] == "KILLING"
+        desk.later(2.9)
+        desk.kill()  # asked again, nothing changes
+        assert not desk.lifecycle.operations
+        desk.later(0.1)
+        assert desk.do(Signal).signal == "SIGTERM"  # type: ignore[union-attr]
+        desk.later(4.9)
+        assert not desk.lifecycle.operations
+        desk.later(0.1)
+        assert desk.do(Signal).signal == "SIGKILL"  # type: ignore[union-attr]
+
+    def test_what_does_not_serve_yet_or_any_more_has_no_delay(self, desk: Desk) -> None:
+        desk.launch(dataclasses.replace(PROBED, shutdown_delay=3 * SECOND))
+        desk.do(Create)
+        start = desk.take(Start)
+        desk.kill()
+        desk.lifecycle.on_done(desk.now, start, DONE)
+        assert desk.do(Signal).signal == "SIGTERM"  # type: ignore[union-attr]
+
+    def test_a_request_without_grace_cuts_the_delay_short(self, desk: Desk) -> None:
+        desk.launch(dataclasses.replace(SPEC, shutdown_delay=60 * SECOND))
+        desk.do(Create)
+        desk.do(Start)
+        desk.kill()
+        desk.later(1)
+        desk.kill(grace=0)
+        assert desk.do(Signal).signal == "SIGKILL"  # type: ignore[union-attr]
+
+    def test_a_restarted_executor_waits_for_the_rest_of_the_delay(self, desk: Desk) -> None:
+        task = Task(KEY, NOTHING)
+        task.spec = dataclasses.replace(SPEC, shutdown_delay=3 * SECOND)
+        task.observed = Observed.RUNNING
+        desk.lifecycle.on_adopted(desk.now, Adopted(task), Killing(KEY, desk.now + 7 * SECOND))
+        assert not desk.lifecycle.operations
+        desk.later(2)
+        assert desk.do(Signal).signal == "SIGTERM"  # type: ignore[union-attr]
+
     def test_no_grace_kills_at_once(self, desk: Desk) -> None:
         desk.launch()
         desk.do(Create)
