@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from frameworks.coding import orders, rollout
+from frameworks.coding.balance import Move, propose, set_going
 from frameworks.coding.names import Target, TaskName, parse_target, parse_task_id
 from frameworks.coding.once import run_once
 from frameworks.coding.planner import Planner
@@ -125,8 +126,8 @@ class SimCluster:
         """What a test wants to be true of every launch, told of it just before: the task, its revision, its host."""
         self.told: dict[str, dict[str, str]] = {}
         """The attributes of each host as they were offered last."""
-        self.drained = False
-        """Whether any host was ever drained, so that any task may have had to move, beside its old container."""
+        self.moves_tasks = False
+        """Whether anything was drained or balanced, so that any task may have had to move, beside its old container."""
         self.left_behind: set[TaskId] = set()
         """Containers that others had taken the place of when their host came back."""
         self.decisions_made = 0
@@ -199,6 +200,28 @@ class SimCluster:
 
     def restart(self, *targets: str) -> orders.Answer:
         return self._ordered(orders.restart(self.state, self._targets(targets), "me", self.now))
+
+    def rebalance(self) -> list[Move]:
+        """Carry out whatever moves would improve things."""
+        moves = self.moves()
+        self.moves_tasks = True
+        set_going(self.state, moves)
+        self.flush()
+        return moves
+
+    def moves(self) -> list[Move]:
+        """The moves that would improve things, after a look at every host."""
+        self.planner.look()
+        self.carry_out(self.planner.ticked(self.now))
+        self.refused.clear()
+        self.settle()
+        work = propose(self.state, self.planner.hosts_there, self.state.tasks)
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                found: list[Move] = end.value
+                return found
 
     def run(self, target: str, *command: str) -> str:
         task = run_once(self.state, parse_target(target), command, self.now)
@@ -320,7 +343,7 @@ class SimCluster:
         host = self.hosts[HostId(host_name)]
         turned = (host.availability is Availability.DRAINING) != (availability is Availability.DRAINING)
         host.availability = availability
-        self.drained |= availability is Availability.DRAINING
+        self.moves_tasks |= availability is Availability.DRAINING
         if availability is not Availability.ACTIVE:
             self._void_offers(host_name)
         for task in host.tasks if turned else ():
@@ -602,7 +625,7 @@ class SimCluster:
             if task not in excused and (parsed := parse_task_id(task))
         )
         for name, count in names.items():
-            moves = self.drained and any(name == str(each.name) for each in self.state.tasks.values() if each.old)
+            moves = self.moves_tasks and any(name == str(each.name) for each in self.state.tasks.values() if each.old)
             most = 2 if moves or name.rpartition("/")[0] in self.may_double else 1
             assert count <= most, f"{count} containers of {name}: {sorted(self.running())}"
 

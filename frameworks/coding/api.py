@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
-from frameworks.coding import explain, obstacles, orders, rollout, views
+from frameworks.coding import balance, explain, obstacles, orders, rollout, views
 from frameworks.coding.diff import differences
 from frameworks.coding.history import prefix_of, read_entry
 from frameworks.coding.files import PushedFile
@@ -75,6 +75,7 @@ class Api:
             "restart": self._restart,
             "scale": self._scale,
             "run": self._run,
+            "rebalance": self._rebalance,
             "diff": self._diff,
             "why": self._why,
             "rollout": self._rollout,
@@ -211,6 +212,18 @@ class Api:
         task = run_once(self._state, target, [_utf8("command", each) for each in command], self._now())
         await self._save()
         return {"task": str(task.name), "revision": task.wanted}
+
+    async def _rebalance(self, arguments: Arguments) -> dict[str, object]:
+        """The moves that would improve things; carried out unless it is only for a `plan`."""
+        targets, only_plan = self._targets(arguments, default_all=True), arguments.get("plan", False)
+        await self._look()
+        names = {task.name for task in self._state.covered(targets)}
+        moves = await self._in_turns(balance.propose(self._state, self._planner.hosts_there, names))
+        if moves and not only_plan:
+            balance.set_going(self._state, moves)
+            await self._save()
+            self._context.wake()
+        return {"moves": [{**move._asdict(), "task": str(move.task)} for move in moves]}
 
     async def _pause(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)

@@ -1,4 +1,4 @@
-"""Tasks that leave their host, because it is being drained or was lost: which may go now, and which have arrived.
+"""Tasks that leave their host, since it is drained or lost, or for balance: which may go now, which have arrived.
 
 Pure. A task moves when a place for it is in hand, not before: its successor starts there, and the container that is to
 go stays until the successor can be relied on, whatever the order of the job's updates. So a move takes nothing from
@@ -13,16 +13,18 @@ from collections.abc import Iterable
 from frameworks.coding.names import JobName
 from frameworks.coding.obstacles import steady_at
 from frameworks.coding.placement import Host
-from frameworks.coding.records import DRAIN, LOST, Run, Task
+from frameworks.coding.records import DRAIN, LOST, REBALANCE, Run, Task
 from frameworks.coding.state import State
 from offerer import TaskState, Time
 
 
-def note_draining(run: Run, draining: bool) -> None:
+def note_draining(task: Task, run: Run, draining: bool) -> None:
     """The cluster says whether the host of this container is to be emptied."""
     if run.moving == LOST and run.evicted:
         return
     if draining:
+        if run.moving == REBALANCE and run is task.run:
+            task.planned = ""  # anywhere but here will do
         run.moving = DRAIN
     elif run.moving == DRAIN:
         run.moving = ""
@@ -44,6 +46,8 @@ def note_lost(state: State, now: Time) -> list[Time]:
             continue
         at = moves_at(state, task)
         if at is not None and at <= now:
+            if run.moving == REBALANCE:
+                task.planned = ""
             run.moving = LOST
             state.changed(task)
         elif at is not None:
@@ -61,12 +65,14 @@ def moves_at(state: State, task: Task) -> Time | None:
 
 def advance_moves(state: State, now: Time) -> list[Time]:
     """Note what has arrived, and take back what need not move any more. Returns when to look again."""
-    wakes = []
+    wakes: list[Time] = []
     for name in list(state.to_move):
         task = state.tasks[name]
         if not task.move:
             continue
         left = next((run for run in task.old if run.evicted), None)
+        if left is not None and left.moving == REBALANCE and not _is_in_time(state, task, now, wakes):
+            left.moving = ""
         if left is not None and not left.moving:
             _stay(state, task, left)
         elif task.wanted is None or not task.old and (at := steady_at(state, task)) is not None and at <= now:
@@ -75,6 +81,23 @@ def advance_moves(state: State, now: Time) -> list[Time]:
         elif at := steady_at(state, task):
             wakes.append(at)
     return [at for at in wakes if at > now]
+
+
+def _is_in_time(state: State, task: Task, now: Time, wakes: list[Time]) -> bool:
+    """Whether the successor of a task moved for balance may still come up. What needs no move is not to hang in one."""
+    if task.run is None:
+        return False  # it has ended
+    due = task.run.placed + state.strategy(task.name.of_job).deadline
+    wakes.append(due)
+    return now < due
+
+
+def give_up(state: State, task: Task) -> None:
+    """The place that was planned for it does not come off: what was to move there only for balance stays."""
+    task.planned = ""
+    if task.run is not None and task.run.moving == REBALANCE and not task.run.evicted:
+        task.run.moving = ""
+        state.changed(task)
 
 
 def _stay(state: State, task: Task, run: Run) -> None:

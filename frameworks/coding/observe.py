@@ -49,7 +49,7 @@ def _progress(state: State, task: Task, run: Run, status: TaskStatus, now: Time)
         run.kill_sent = 0  # whoever was to pass it on may have forgotten
     if run.state is not status.state:
         run.since = status.at or now
-    note_draining(run, status.draining)
+    note_draining(task, run, status.draining)
     if status.state is not TaskState.UNREACHABLE:
         note_back(run)
     was_ready, known = run.ready, run.healthy

@@ -7,7 +7,7 @@ from typing import Final
 from frameworks.coding import backoff, secrets
 from frameworks.coding.containers import SecretPlan
 from frameworks.coding.names import JobName
-from frameworks.coding.records import LOST, Run, Task
+from frameworks.coding.records import LOST, REBALANCE, Run, Task
 from frameworks.coding.state import State
 from offerer import SECOND, TaskState, Time
 
@@ -151,7 +151,7 @@ def reason(state: State, task: Task, now: Time) -> str:
 
 def _is_to_leave(state: State, task: Task, run: Run) -> str:
     """What a task waits for that is to move and has not set off."""
-    why = f"host {run.host} is being drained"
+    why = f"moves to {task.planned}, for balance" if run.moving == REBALANCE else f"host {run.host} is being drained"
     if task.once:
         return f"{why}; it runs once, and is not moved"
     if task.tied:

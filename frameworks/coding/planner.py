@@ -356,7 +356,7 @@ class Planner:
             self._looking, self._looked_at = True, now
             self._look_at, self._judge_at = now + LOOK_AGAIN_AFTER, now + LOOKED_AFTER
             for task in waiting:
-                task.planned = ""  # it does not come off
+                moves.give_up(self._state, task)
         wakes += [at for at in (self._look_at, self._judge_at) if at]
         demand = _EVERYTHING if self._looking else Demand(tuple(self._wants(waiting)), CHOICE)
         if demand == self._stated:

@@ -15,6 +15,8 @@ SCALES: Final = "scales/"
 EVERYWHERE: Final = "everywhere/"
 DRAIN: Final = "drain"
 """What `Run.moving` says of a container on a host that is being drained."""
+REBALANCE: Final = "rebalance"
+"""Of one that another host is to have, for balance."""
 LOST: Final = "lost"
 """The same of one whose host has not answered for as long as its job waits."""
 

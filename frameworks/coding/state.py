@@ -15,7 +15,7 @@ from frameworks.coding.deployments import Deployments
 from frameworks.coding.graph import Graph
 from frameworks.coding.names import JobName, Target, TaskName, natural, parse_task_name
 from frameworks.coding.plans import JobPlan, TaskPlan
-from frameworks.coding.records import EVERYWHERE, SCALES, TASKS, UPDATES, Scale, Task, Update
+from frameworks.coding.records import EVERYWHERE, REBALANCE, SCALES, TASKS, UPDATES, Scale, Task, Update
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import Revision, read_key, read_revision
 from frameworks.coding.secrets import PREFIX as SECRETS
@@ -110,6 +110,8 @@ class State:
         A container that a new revision leaves as it is goes on, and counts as one of that revision.
         """
         run = task.run
+        if run is not None and run.moving == REBALANCE and not run.evicted:
+            run.moving = task.planned = ""
         if run is not None and revision is not None and self.same(task, run.revision, revision):
             run.revision = revision
         task.wanted, task.since, task.gated = revision, now, gated

@@ -32,7 +32,7 @@ _SECTIONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "offerer.cli.cluster",
         ("hosts", "host", "frameworks", "roles", "role", "offers", "tasks", "task", "events"),
     ),
-    "Maintenance": ("offerer.cli.maintenance", ("cordon", "uncordon", "drain", "undrain", "kill")),
+    "Maintenance": ("offerer.cli.maintenance", ("cordon", "uncordon", "drain", "undrain", "kill", "rebalance")),
     "On this machine": ("offerer.cli.dev", ("dev",)),
     "In virtual time": ("offerer.cli.sim", ("sim",)),
 }

@@ -1,4 +1,4 @@
-"""``offerer cordon|uncordon|drain|undrain|kill``: what an operator does about hosts that are to be worked on."""
+"""``offerer cordon|uncordon|drain|undrain|kill|rebalance``: hosts that are to be worked on, or have come."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 
 from offerer.cli.common import EXIT_FAILED, Session, json_option, pass_session
 from offerer.cli.output import Row, print_json
-from offerer.cli.waiting import FRAMEWORK, POLL, name, seconds_of
+from offerer.cli.waiting import FRAMEWORK, POLL, TARGET, name, seconds_of, wait_options, wait_until_done
 from offerer.errors import InvalidInput, NotFound
 
 HOST: Final = "HOST"
@@ -83,6 +83,35 @@ def undrain(session: Session, host: str, as_json: bool) -> None:
     Example: offerer undrain db-1
     """
     _say(set_availability(session, host, "active"), "is offered again; what is still there stays", as_json)
+
+
+@click.command()
+@click.argument("services", metavar=f"[{TARGET}]...", nargs=-1)
+@click.option("--plan", "only_plan", is_flag=True, help="Only print the moves; exit code 1 where there are any.")
+@wait_options
+@json_option
+@pass_session
+def rebalance(
+    session: Session, services: Sequence[str], only_plan: bool, wait: bool, timeout: float, as_json: bool
+) -> None:
+    """Move tasks to hosts that joined later, or are emptier: as drain does, each started there before it stops here.
+
+    Only what makes a clear difference is moved: a second rebalance finds nothing to do. Tasks that are tied to their
+    host, or have volumes, stay.
+
+    Example: offerer rebalance core --plan
+    """
+    moves = session.call(FRAMEWORK, "rebalance", {"target": list(services), "plan": only_plan})["moves"]
+    if as_json:
+        print_json({"moves": moves})
+    else:
+        for move in moves:
+            click.echo(f"{move['task']}: {move['from_host']} → {move['to_host']}: {move['why']}")
+        if not moves:
+            click.echo("nothing to move")
+    if wait and moves and not only_plan:
+        wait_until_done(session, [move["task"] for move in moves], timeout, "moved", as_json, moved=True)
+    sys.exit(1 if only_plan and moves else 0)
 
 
 @click.command()

@@ -52,8 +52,13 @@ def plan_option(command: Callable[P, R]) -> Callable[P, R]:
     )(command)
 
 
-def wait_until_done(session: Session, names: Sequence[str], timeout: float, what: str, as_json: bool) -> None:
-    """Look again and again until all these tasks are as wanted. Leaves with exit code 1 where time runs out."""
+def wait_until_done(
+    session: Session, names: Sequence[str], timeout: float, what: str, as_json: bool, *, moved: bool = False
+) -> None:
+    """Look again and again until all these tasks are as wanted, and with `moved` none of them is to leave its host.
+
+    Leaves with exit code 1 where time runs out.
+    """
     services = sorted({name.split("/")[0] for name in names})
     wanted = set(names)
     deadline = time.monotonic() + timeout
@@ -61,7 +66,7 @@ def wait_until_done(session: Session, names: Sequence[str], timeout: float, what
         while wanted:
             answer = session.call(FRAMEWORK, "ps", {"target": services})
             rows = [row for row in answer["tasks"] if name(row) in wanted]
-            late = [row for row in rows if not row["settled"]]
+            late = [row for row in rows if not row["settled"] or moved and row["leaving"]]
             show(rows, len(wanted) - len(late), len(wanted))
             if not late:
                 break

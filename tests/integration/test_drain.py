@@ -74,4 +74,16 @@ def test_what_can_move_does_and_the_rest_is_named_or_stopped(cluster: Processes)
     assert back.exit_code == 0, back.stderr
     wait_for("another copy", lambda: hello not in cluster.tasks("hello") and cluster.tasks("hello"))
     assert set({**hosts_of(cluster, "hello"), **hosts_of(cluster, "coding")}.values()) == {"one"}
+
+    run(cluster, "undrain", "two")
+    planned = run(cluster, "rebalance", "--plan")
+    assert planned.exit_code == 1 and planned.stdout.splitlines() == [
+        "core/web/1: one → two: 4 of core/web are on one, 0 on two",
+        "core/web/2: one → two: 3 of core/web are on one, 1 on two",
+    ]
+    moved = run(cluster, "rebalance", "core", "--wait")
+    assert moved.exit_code == 0 and moved.stdout.splitlines()[-1] == "2 tasks moved", moved.output
+    assert list(hosts_of(cluster, "coding").values()).count("two") == 2
+    again = run(cluster, "rebalance", "--plan", "--json")
+    assert (again.exit_code, json.loads(again.stdout)) == (0, {"moves": []})
     assert run(cluster, "drain", "nowhere").stderr == "error: there is no host 'nowhere'\n"

@@ -35,6 +35,7 @@ Commands (`[…]` may be left out, TARGET is SERVICE[/JOB[/TASK]])::
     plan [up | update] TARGET …          what that would do; `do plan` then does it, as it was shown
     scale SERVICE/JOB N
     run TARGET [COMMAND …]
+    rebalance                            its moves, and what comes of them
     rollback TARGET [to N]
     pause | resume | promote | abort SERVICE
     wait TIME
@@ -200,6 +201,9 @@ class Story:
 
     def on_run(self, words: list[str]) -> None:
         self.say(f"{self.cluster.run(*words)} is to run")
+
+    def on_rebalance(self, _: list[str]) -> None:
+        self.say(*(f"{each.task}: {each.from_host} to {each.to_host}: {each.why}" for each in self.cluster.rebalance()))
 
     def on_scale(self, words: list[str]) -> None:
         answer = self.cluster.scale(words[0], int(words[1]))

@@ -139,6 +139,10 @@ class Storm(RuleBasedStateMachine):
         self.cluster.shuffle(pick)
 
     @rule()
+    def rebalance(self) -> None:
+        self.cluster.rebalance()
+
+    @rule()
     def restart_framework(self) -> None:
         self.cluster.restart_framework()
 
