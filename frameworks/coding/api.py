@@ -10,32 +10,22 @@ from dataclasses import asdict
 from typing import Any, Final, TypeVar
 
 from frameworks.coding import balance, explain, obstacles, orders, rollout, views
+from frameworks.coding.arguments import Arguments, environment_of, pushed_files, revision_number, string, utf8
 from frameworks.coding.diff import differences
 from frameworks.coding.history import prefix_of, read_entry
-from frameworks.coding.files import PushedFile
-from frameworks.coding.names import (
-    Target,
-    TaskName,
-    check_environment,
-    did_you_mean,
-    in_environment,
-    natural,
-    parse_target,
-)
+from frameworks.coding.names import Target, TaskName, did_you_mean, natural, parse_target
 from frameworks.coding.once import run_once
 from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import Push, prepare_push
 from frameworks.coding.records import Task
 from frameworks.coding.rehearsal import Turns
 from frameworks.coding.reviews import Reviews
-from frameworks.coding.secrets import check_name
+from frameworks.coding.secret_calls import SecretCalls
 from frameworks.coding.spec import MAX_REPLICAS
 from frameworks.coding.state import State
-from offerer import Compare, Conflict, Context, Delete, InvalidInput, NotFound, Put, Time
+from offerer import Compare, Conflict, Context, InvalidInput, NotFound, Put, Time
 
 T = TypeVar("T")
-Arguments = Mapping[str, object]
-
 _MANY: Final = 1_000_000
 _HISTORY: Final = 20
 _LOOK: Final = 0.05  # seconds between two looks whether offers have come
@@ -83,9 +73,7 @@ class Api:
             "resume": self._resume,
             "promote": self._promote,
             "abort": self._abort,
-            "secret_set": self._secret_set,
-            "secret_remove": self._secret_remove,
-            "secret_list": self._secret_list,
+            **SecretCalls(state, context).methods,
         }
 
     async def handle(self, method: str, arguments: dict[str, object]) -> dict[str, object]:
@@ -119,66 +107,22 @@ class Api:
         return {"services": sorted(services, key=lambda row: str(row["service"])), "warnings": push.warnings}
 
     def _checked_push(self, arguments: Arguments) -> Push:
-        files, who, message = _pushed_files(arguments), _string(arguments, "who"), _string(arguments, "message")
+        files, who, message = pushed_files(arguments), string(arguments, "who"), string(arguments, "message")
         return prepare_push(self._state, files, who, message, self._now())
 
-    async def _secret_set(self, arguments: Arguments) -> dict[str, object]:
-        name, value = self._secret(arguments), arguments.get("value")
-        if not isinstance(value, str):
-            raise InvalidInput("value: give the secret's value, a string")
-        state = self._state
-        version, changes = state.secrets.set(name, value, _string(arguments, "who"), self._now())
-        await self._write_secrets(changes)
-        newest = [revision for service in sorted(state.revisions) if (revision := state.newest(service))]
-        used_by = [revision.service for revision in newest if name in revision.secrets]
-        return {"name": name, "version": version, "changed": bool(changes), "used_by": used_by}
-
-    async def _secret_remove(self, arguments: Arguments) -> dict[str, object]:
-        name = self._secret(arguments)
-        users = [
-            str(task.name)
-            for task in self._state.tasks.values()
-            for plan in [self._state.plan(task) if task.wanted is not None else None]
-            if plan and any(secret.stored_as == name for secret in plan.secrets)
-        ]
-        if users:
-            more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-            raise Conflict(f"{name} is used by {users[0]}{more}; push these without it and update, or take them down")
-        await self._write_secrets(self._state.secrets.remove(name, _string(arguments, "who"), self._now()))
-        return {"name": name}
-
-    async def _write_secrets(self, changes: list[Put | Delete]) -> None:
-        if changes:
-            new = [Compare(change.key, 0) for change in changes if isinstance(change, Put)]
-            try:
-                await self._context.store.transact(changes, new)
-            except Conflict:
-                raise Conflict("somebody else changed this secret at the same time; try again") from None
-            self._state.secrets.took_place(changes)
-            self._context.wake()
-
-    async def _secret_list(self, arguments: Arguments) -> dict[str, object]:
-        environment = check_environment(arguments.get("environment", ""))
-        return {"secrets": list(self._state.secrets.rows(environment)), "now": self._now()}
-
-    def _secret(self, arguments: Arguments) -> str:
-        """What the argument `name` is called in the store."""
-        name = check_name(_string(arguments, "name"))
-        return in_environment(name, check_environment(arguments.get("environment", "")))
-
     async def _up(self, arguments: Arguments) -> dict[str, object]:
-        targets, who = self._targets(arguments), _string(arguments, "who")
+        targets, who = self._targets(arguments), string(arguments, "who")
         places = await self._reviewed("up", targets, arguments)
         return await self._carry_out("up", who, orders.up(self._state, targets, self._now()), places)
 
     async def _update(self, arguments: Arguments) -> dict[str, object]:
-        targets, who = self._targets(arguments), _string(arguments, "who")
+        targets, who = self._targets(arguments), string(arguments, "who")
         places = await self._reviewed("update", targets, arguments)
         return await self._carry_out("update", who, orders.update(self._state, targets, who, self._now()), places)
 
     async def _reviewed(self, command: str, targets: list[Target], arguments: Arguments) -> dict[TaskName, str]:
         """The places that a reviewed plan gives to tasks, where the command is to hold to one."""
-        token = _string(arguments, "plan")
+        token = string(arguments, "plan")
         if not token:
             return {}
         await self._look()
@@ -187,16 +131,16 @@ class Api:
 
     async def _rollback(self, arguments: Arguments) -> dict[str, object]:
         (target,) = self._targets(arguments, only_one=True)
-        to, who = _number(arguments, "to"), _string(arguments, "who")
+        to, who = revision_number(arguments, "to"), string(arguments, "who")
         return await self._carry_out("rollback", who, orders.rollback(self._state, target, to, who, self._now()))
 
     async def _restart(self, arguments: Arguments) -> dict[str, object]:
-        targets, who = self._targets(arguments), _string(arguments, "who")
+        targets, who = self._targets(arguments), string(arguments, "who")
         return await self._carry_out("restart", who, orders.restart(self._state, targets, who, self._now()))
 
     async def _scale(self, arguments: Arguments) -> dict[str, object]:
         (target,) = self._targets(arguments, only_one=True)
-        replicas, who = arguments.get("replicas"), _string(arguments, "who")
+        replicas, who = arguments.get("replicas"), string(arguments, "who")
         if not isinstance(replicas, int) or isinstance(replicas, bool) or not 1 <= replicas <= MAX_REPLICAS:
             fix = f"; to have none, use: offerer down {target}" if replicas == 0 else ""
             raise InvalidInput(f"replicas: {replicas!r} must be a number from 1 to {MAX_REPLICAS}{fix}")
@@ -209,7 +153,7 @@ class Api:
         command = arguments.get("command", [])
         if not isinstance(command, list) or not all(isinstance(each, str) for each in command):
             raise InvalidInput(f"command: {command!r} must be a list of strings")
-        task = run_once(self._state, target, [_utf8("command", each) for each in command], self._now())
+        task = run_once(self._state, target, [utf8("command", each) for each in command], self._now())
         await self._save()
         return {"task": str(task.name), "revision": task.wanted}
 
@@ -227,7 +171,7 @@ class Api:
 
     async def _pause(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)
-        rollout.pause(self._state, service, _string(arguments, "who"))
+        rollout.pause(self._state, service, string(arguments, "who"))
         return await self._turned(service)
 
     async def _resume(self, arguments: Arguments) -> dict[str, object]:
@@ -242,7 +186,7 @@ class Api:
 
     async def _abort(self, arguments: Arguments) -> dict[str, object]:
         service = self._service(arguments)
-        rollout.abort(self._state, service, _string(arguments, "who"), self._now())
+        rollout.abort(self._state, service, string(arguments, "who"), self._now())
         return await self._turned(service)
 
     async def _turned(self, service: str) -> dict[str, object]:
@@ -250,7 +194,7 @@ class Api:
         return {"update": views.update_row(self._state, service, self._now())}
 
     async def _down(self, arguments: Arguments) -> dict[str, object]:
-        who = _string(arguments, "who")
+        who = string(arguments, "who")
         return await self._carry_out("down", who, orders.down(self._state, self._targets(arguments), self._now()))
 
     async def _carry_out(
@@ -281,7 +225,7 @@ class Api:
         if not pushed or arguments.get("target"):
             targets += self._targets(arguments)
         await self._look()
-        do, hosts = _string(arguments, "do"), self._planner.hosts_there
+        do, hosts = string(arguments, "do"), self._planner.hosts_there
         made = self._reviews.make(hosts, do, targets, push, self._now())
         plan, rehearsal, differs = await self._in_turns(made)
         return {
@@ -333,8 +277,8 @@ class Api:
         orders.check_pushed(self._state, Target(service), or_up=True)
         revisions = self._state.revisions[service]
         newest = max(revisions)
-        after = _number(arguments, "to") or newest
-        before = _number(arguments, "from") or max((each for each in revisions if each < after), default=after)
+        after = revision_number(arguments, "to") or newest
+        before = revision_number(arguments, "from") or max((each for each in revisions if each < after), default=after)
         for number in (before, after):
             orders.check_revision(self._state, service, number)
         found = differences(revisions[before], revisions[after])
@@ -369,7 +313,7 @@ class Api:
         return {"update": views.update_row(self._state, service, self._now()), "tasks": tasks, "now": self._now()}
 
     async def _services(self, arguments: Arguments) -> dict[str, object]:
-        environment = check_environment(arguments.get("environment", ""))
+        environment = environment_of(arguments)
         services = [each for each in sorted(self._state.revisions) if each.partition("@")[2] == environment]
         newest = [self._state.newest(service) for service in services]
         return {"services": [views.revision_row(revision) for revision in newest if revision]}
@@ -449,7 +393,7 @@ class Api:
     def _targets(self, arguments: Arguments, *, default_all: bool = False, only_one: bool = False) -> list[Target]:
         """The argument `target`, one or a list. Without it, every service where that makes sense."""
         given = arguments.get("target")
-        environment = check_environment(arguments.get("environment", ""))
+        environment = environment_of(arguments)
         if given in (None, []) and default_all:
             services = sorted(self._state.revisions)
             return [Target(service) for service in services if service.partition("@")[2] == environment]
@@ -474,30 +418,6 @@ class Api:
         return self._context.now()
 
 
-def _pushed_files(arguments: Arguments) -> list[PushedFile]:
-    """The argument `files`: each with name and text, and where there are such, overlay and files that it refers to."""
-    files = arguments.get("files")
-    environment = check_environment(arguments.get("environment", ""))
-    if not isinstance(files, list) or not files:
-        raise InvalidInput("files: give a list of one or more {name, text}")
-    found = []
-    for i, file in enumerate(files):
-        name, text = (file.get("name"), file.get("text")) if isinstance(file, dict) else (None, None)
-        if not isinstance(name, str) or not isinstance(text, str):
-            raise InvalidInput(f"files[{i}]: give name and text, both strings")
-        overlay = file.get("overlay")
-        if overlay is not None and (not isinstance(overlay, str) or not environment):
-            raise InvalidInput(f"files[{i}].overlay: it must be a string, and goes with an environment")
-        beside = [file.get("files", {}), file.get("unreadable", {})]
-        for each in beside:
-            if not isinstance(each, dict) or not all(isinstance(value, str) for value in each.values()):
-                raise InvalidInput(f"files[{i}].files: it must map paths to texts")
-        for field, given in (("name", name), ("text", text), ("overlay", overlay or "")):
-            _utf8(f"files[{i}].{field}", given)
-        found.append(PushedFile(name, text, environment, overlay, *beside))
-    return found
-
-
 def _live_entry(task: Task) -> dict[str, Any]:
     """A container that has not ended, in the form of a history entry."""
     run = task.run
@@ -517,26 +437,3 @@ def _live_entry(task: Task) -> dict[str, Any]:
         "reason": "NONE",
         "message": run.message,
     }
-
-
-def _number(arguments: Arguments, name: str) -> int | None:
-    value = arguments.get(name)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise InvalidInput(f"{name}: {value!r} must be the number of a revision, 1 or more")
-    return value
-
-
-def _string(arguments: Arguments, name: str) -> str:
-    value = arguments.get(name, "")
-    if not isinstance(value, str):
-        raise InvalidInput(f"{name}: {value!r} must be a string")
-    return _utf8(name, value)
-
-
-def _utf8(name: str, value: str) -> str:
-    """The value itself, which is to be stored. JSON can carry halves of characters, UTF-8 cannot."""
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput(f"{name}: {value[error.start]!r} is no character of UTF-8; leave it out") from None
-    return value

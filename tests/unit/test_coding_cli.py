@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from offerer.cli.main import main
+from offerer.errors import InvalidInput
 from offerer.master.__main__ import command as master
 from tests.processes import Processes, processes, wait_for
 
@@ -487,3 +488,15 @@ def test_restart_starts_every_task_anew(cluster: Processes, shop: str) -> None:
     assert done.output.splitlines()[-1] == "3 tasks started anew"
     after = {row["task_id"] for row in json.loads(run(cluster, "ps", shop, "--json").output)}
     assert len(after) == 3 and not after & before
+
+
+def test_what_cannot_be_stored_is_refused_wherever_it_stands(cluster: Processes) -> None:
+    file = {"name": "x.yaml", "text": "service: odd\njobs: {web: {image: x, env_file: x.env}}\n"}
+    with pytest.raises(InvalidInput, match=r"files\[0\].x.env: .* is no character of UTF-8"):
+        cluster.session.call("coding", "push", {"files": [{**file, "files": {"x.env": "A=\ud800"}}]})
+    with pytest.raises(InvalidInput, match="it must map paths to texts"):
+        cluster.session.call("coding", "push", {"files": [{**file, "files": {"x.env": 1}}]})
+    with pytest.raises(InvalidInput, match="goes with an environment"):
+        cluster.session.call("coding", "push", {"files": [{**file, "overlay": "jobs: {}"}]})
+    with pytest.raises(InvalidInput, match="'A/B' is not a name"):
+        cluster.session.call("coding", "push", {"files": [file], "environment": "A/B"})
