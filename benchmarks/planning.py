@@ -146,7 +146,7 @@ def measure(environments: int, hosts: int, replicas: int, constraints: Sequence[
 @click.option("--environments", type=click.IntRange(1), default=20, show_default=True, help="Copies of all services.")
 @click.option("--hosts", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="Times what the trace says.")
-@click.option("--constraint", "constraints", multiple=True, help="Of each job, such as 'zone spread'. Repeatable.")
+@click.option("--constraint", "constraints", multiple=True, help="Of each job, such as 'spread zone'. Repeatable.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
 def main(environments: int, hosts: int, replicas: int, constraints: tuple[str, ...], as_json: bool) -> None:
     """What the planner takes to bring up many services on an empty cluster."""
