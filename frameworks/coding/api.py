@@ -113,7 +113,14 @@ class Api:
     async def _up(self, arguments: Arguments) -> dict[str, object]:
         targets, who = self._targets(arguments), string(arguments, "who")
         places = await self._reviewed("up", targets, arguments)
-        return await self._carry_out("up", who, orders.up(self._state, targets, self._now()), places)
+        before = set(self._state.everywhere)
+        answer = orders.up(self._state, targets, self._now())
+        new = [job for job in self._state.everywhere if job not in before]
+        if new:
+            await self._look()  # the hosts that are offered now get their tasks
+            tasks = [name for job in new for name in self._state.newest_tasks(Target(*job))]
+            answer = answer._replace(changed=list(dict.fromkeys([*answer.changed, *sorted(tasks, key=natural)])))
+        return await self._carry_out("up", who, answer, places)
 
     async def _update(self, arguments: Arguments) -> dict[str, object]:
         targets, who = self._targets(arguments), string(arguments, "who")

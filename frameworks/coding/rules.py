@@ -100,4 +100,4 @@ def _condition(value: object) -> str:
     return str(value) if isinstance(value, str) else str(parsed)
 
 
-Condition = Annotated[str, PlainValidator(_condition), text_schema("condition or rule", "zone in [a, b]")]
+Condition = Annotated[str, PlainValidator(_condition), text_schema("condition or rule", "zone in [a, b]", "", "object")]

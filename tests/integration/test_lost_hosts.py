@@ -27,7 +27,8 @@ def cluster(tmp_path: Path) -> Iterator[Processes]:
         for name, zone in (("one", "a"), ("two", "b"), ("three", "c")):
             running.executor(name, "--runtime", "fake", "--attributes", f"zone={zone}")
         wait_for("coding", lambda: running.session.call("coding", "push", {"files": [{"name": "f", "text": CORE}]}))
-        running.session.call("coding", "up", {"target": "core"})
+        answer = running.session.call("coding", "up", {"target": "core"})
+        assert {"core/agent/one", "core/agent/two"} < set(answer["changed"])
         yield running
 
 
