@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from offerer import FrameworkId, TaskId, TaskState
 from offerer.core.events import KillRequested
+from offerer.sim.network import Weather
 from offerer.testing import SimulatedCluster
 from tests.virtual import VirtualBatch, VirtualCoding
 
@@ -293,3 +296,47 @@ def test_ended_jobs_are_forgotten_in_the_end(cluster: SimulatedCluster, batch: V
     cluster.advance("10s")
     assert list(batch.state.jobs) == [second] and second == "sums-2"
     assert not [key for key in batch.entries if first in key]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_instance_ends_once_whatever_happens(seed: int) -> None:
+    """Messages are lost, repeated, out of order, hosts crash, the framework dies: all is run, and nothing is left."""
+    cluster = SimulatedCluster(seed)
+    simulation, dice = cluster.simulation, random.Random(seed)
+    batch = cluster.run(VirtualBatch(cluster))
+    hosts = cluster.add_hosts(4, cpus=4)
+    jobs = [
+        batch.submit(job("plain", 7, instances=40, backoff={"delay": "1s"}, on_host_lost="move")),
+        batch.submit(job("failing", 3, exit_code=1, instances=10, retries=2, backoff={"delay": "1s"})),
+        batch.submit(job("endless", None, instances=3, time_limit="20s", retries=1, priority=5)),
+        batch.submit(job("stopped", None, instances=50, parallel=4)),
+    ]
+    simulation.network.weather = Weather(jitter=200_000, loss=0.002, duplication=0.05, reordering=0.05)
+    for round_ in range(12):
+        cluster.advance(dice.uniform(1, 8))
+        match dice.randrange(4):
+            case 0:
+                name = dice.choice(hosts)
+                cluster.kill_host(name)
+                cluster.advance(dice.choice((2, 40)))
+                cluster.start_host(name)
+            case 1:
+                batch.restart()
+            case 2:
+                name = dice.choice([*hosts, "batch"])
+                simulation.partition(name)
+                cluster.advance(dice.choice((2, 50)))
+                simulation.heal(name)
+            case _:
+                cluster.advance(5)
+        if round_ == 6:
+            batch.cancel(jobs[3])
+    simulation.network.weather = Weather()
+    cluster.advance("30m")
+    rows = [batch.row(each) for each in jobs]
+    assert [row["state"] for row in rows] == ["finished", "failed", "failed", "cancelled"], rows
+    assert [row["finished"] for row in rows[:3]] == [40, 0, 0] and rows[1]["failed"] == 10 and rows[2]["failed"] == 3
+    assert all(row["running"] == row["waiting"] == 0 for row in rows)
+    assert not cluster.tasks("batch") and not batch.planner._dying and not batch.planner._ours
+    assert all(each["failures"] == 3 for each in batch.instances(jobs[1]))
+    simulation.check_settled()
