@@ -77,8 +77,10 @@ def next_operation(task: Task, now: Time, *, creates: bool) -> Operation | None:
 
 def _how(task: Task, event: Exited | Lost) -> tuple[Reason, str]:
     """Why and how a container ended by itself, for people; which one only where there are several."""
-    kind = "init step" if event.container in {each.name for each in task.spec.init_steps} else "container"
-    who = f"{kind} {event.container} " if event.container else ""
+    kind = who = ""
+    if event.container:
+        kind = "init step" if event.container in {each.name for each in task.spec.init_steps} else "container"
+        who = f"{kind} {event.container} "
     if isinstance(event, Lost):
         return Reason.CONTAINER_LOST, f"{kind} {event.container}: {event.message}" if who else event.message
     if event.out_of_memory:
@@ -100,7 +102,8 @@ class Lifecycle:
         self.marks: list[Mark] = []
         self._creates = creates
         self._allowed = allowed
-        self._found_allowed: ContainerSpec | None = None  # the last one: many tasks in a row have the same
+        self._found_right: ContainerSpec | None = None  # the last one, and with which resources: many tasks in a row
+        self._found_right_for = NOTHING  # have the same
         self._timers: list[tuple[Time, int, Task | Check]] = []  # a heap
         self._timer_count = 0
 
@@ -116,10 +119,10 @@ class Lifecycle:
         task = self.tasks[key] = Task(key, info.resources)
         try:
             task.spec = ContainerSpec.from_bytes(info.spec)
-            check_task(task.spec, info.resources)
-            if task.spec is not self._found_allowed:
+            if task.spec is not self._found_right or info.resources != self._found_right_for:
+                check_task(task.spec, info.resources)
                 self._allowed.check(task.spec)
-                self._found_allowed = task.spec
+                self._found_right, self._found_right_for = task.spec, info.resources
         except InvalidSpec as error:
             self._end(now, task, TaskState.ERROR, Reason.INVALID_SPEC, str(error))
             return

@@ -39,7 +39,7 @@ class Statuses:
         self._counter = 0
         self._unacknowledged: dict[bytes, Entry] = {}  # in the order they were reported
         self._queue: dict[bytes, Entry] = {}  # to be sent now, in order
-        self._waiting: tuple[deque[tuple[Time, list[Entry]]], ...] = tuple(deque() for _ in RESEND_AFTER)
+        self._waiting: dict[int, deque[tuple[Time, list[Entry]]]] = {}  # by level of back-off, as far as there are any
 
     def __len__(self) -> int:
         """How many are not acknowledged."""
@@ -83,7 +83,7 @@ class Statuses:
             entry.sent = True
             groups.setdefault(entry.level, []).append(entry)
         for level, group in groups.items():
-            self._waiting[level].append((now + RESEND_AFTER[level], group))
+            self._waiting.setdefault(level, deque()).append((now + RESEND_AFTER[level], group))
         return batch
 
     def acknowledge(self, uuid: bytes) -> Entry | None:
@@ -95,8 +95,7 @@ class Statuses:
 
     def reconnected(self) -> None:
         """Send everything unacknowledged again, in order, with the back-off starting anew."""
-        for waiting in self._waiting:
-            waiting.clear()
+        self._waiting.clear()
         self._queue = dict(self._unacknowledged)
         for entry in self._queue.values():
             entry.level = 0
@@ -110,9 +109,15 @@ class Statuses:
 
     def next_deadline(self) -> Time:
         """When `on_time` next has something to do; `NEVER` where nothing waits."""
-        return min((waiting[0][0] for waiting in self._waiting if waiting), default=NEVER)
+        deadline = NEVER
+        for waiting in self._waiting.values():  # asked for after every event
+            if waiting[0][0] < deadline:
+                deadline = waiting[0][0]
+        return deadline
 
     def _due(self, now: Time) -> Iterator[Entry]:
-        for waiting in self._waiting:
+        for level, waiting in sorted(self._waiting.items()):
             while waiting and waiting[0][0] <= now:
                 yield from waiting.popleft()[1]
+            if not waiting:
+                del self._waiting[level]

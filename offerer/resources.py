@@ -151,13 +151,18 @@ class Resources:
         """The difference where it is positive, nothing where it is not (for a host that shrank)."""
         if other is NOTHING:
             return self
-        theirs = dict(other.counts)
+        cpus, memory = self.cpus - other.cpus, self.memory - other.memory
+        disk, gpus = self.disk - other.disk, self.gpus - other.gpus
+        counts = self.counts
+        if counts and other.counts:
+            theirs = dict(other.counts)
+            counts = tuple((name, n - theirs.get(name, 0)) for name, n in counts if n > theirs.get(name, 0))
         return Resources(
-            max(0, self.cpus - other.cpus),
-            max(0, self.memory - other.memory),
-            max(0, self.disk - other.disk),
-            max(0, self.gpus - other.gpus),
-            tuple((name, n - theirs.get(name, 0)) for name, n in self.counts if n > theirs.get(name, 0)),
+            cpus if cpus > 0 else 0,
+            memory if memory > 0 else 0,
+            disk if disk > 0 else 0,
+            gpus if gpus > 0 else 0,
+            counts,
             _minus_up_to_ranges(self.ports, other.ports) if other.ports else self.ports,
         )
 

@@ -25,10 +25,11 @@ class TaskState(IntEnum):
     DROPPED = 10  # never reached the executor: not within an offer, or the host was lost on the way
     GONE = 11  # its host says it does not have it, or was removed for good
 
-    @property
-    def terminal(self) -> bool:
-        """Whether this state is final."""
-        return self >= TaskState.FINISHED
+    terminal: bool
+    """Whether this state is final."""
+
+    def __init__(self, number: int) -> None:
+        self.terminal = number >= 6  # an attribute: this is asked a dozen times of every task
 
 
 S = TaskState
