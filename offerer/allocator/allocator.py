@@ -154,6 +154,7 @@ class Allocator:
         for host in claimant.refused:
             host.refusals.pop(claimant, None)
         claimant.refused.clear()
+        claimant.revived += 1
         self._wanted_by(claimant)
 
     def state_demand(self, claimant: Claimant, demand: Demand, now: Time) -> None:

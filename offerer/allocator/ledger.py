@@ -79,7 +79,7 @@ class Hold(NamedTuple):
 class Claimant(Client):
     """A framework under one of its roles: what offers are made to."""
 
-    __slots__ = ("demand", "framework_id", "hold", "hold_at", "refused", "role")
+    __slots__ = ("awaited", "demand", "framework_id", "hold", "hold_at", "refused", "revived", "role")
 
     def __init__(self, framework_id: FrameworkId, role: RoleLedger) -> None:
         super().__init__(framework_id)
@@ -87,6 +87,8 @@ class Claimant(Client):
         self.role = role
         self.demand: DemandState | None = None  # None: wants everything
         self.refused: dict[HostLedger, None] = {}  # hosts with a refusal of ours, for clearing them
+        self.revived = 0  # how often
+        self.awaited = 0  # refusals whose end somebody waits for, more than there are where some were renewed
         self.hold: Hold | None = None
         self.hold_at = NEVER  # when a hold for it is looked for, if it is passed over
 

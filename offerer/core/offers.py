@@ -20,6 +20,7 @@ from offerer.types import SECOND, Offer, Reason, TaskInfo, TaskStatus, Time
 MAX_TASK_ID = 255
 LOOK_AGAIN: Time = 600 * SECOND
 """A refusal for ever that was revived or renewed leaves its timer behind no longer than this."""
+_FEW = 100  # refused hosts
 
 
 def allocate(state: State) -> None:
@@ -87,22 +88,30 @@ def _settle(state: State, offer: OutstandingOffer, unused: Resources, refuse_for
 
 def _end_refusals_later(state: State, offers: Iterable[OutstandingOffer], refuse_for: Time) -> None:
     """One timer for all the hosts refused at once."""
+    until = state.now + refuse_for
     by_claimant: dict[Claimant, list[HostLedger]] = {}
     for offer in offers:
         by_claimant.setdefault(offer.grant.claimant, []).append(offer.host)
     for claimant, hosts in by_claimant.items():
-        _await_end(state, claimant, hosts, state.now + refuse_for)
+        claimant.awaited += len(hosts)
+        _await_end(state, claimant, hosts, until, claimant.revived)
 
 
-def _await_end(state: State, claimant: Claimant, hosts: list[HostLedger], until: Time) -> None:
+def _await_end(state: State, claimant: Claimant, hosts: list[HostLedger], until: Time, revived: int) -> None:
     at = min(until, state.now + LOOK_AGAIN)
-    state.timers.set(at, partial(_end_refusals, state, claimant, hosts, until))
+    state.timers.set(at, partial(_end_refusals, state, claimant, hosts, until, revived))
 
 
-def _end_refusals(state: State, claimant: Claimant, hosts: list[HostLedger], until: Time) -> None:
-    standing = state.allocator.end_refusals(claimant, hosts, until, state.now)
+def _end_refusals(state: State, claimant: Claimant, hosts: list[HostLedger], until: Time, revived: int) -> None:
+    """Looks at each host only when their time has come, or when many must have been refused anew meanwhile."""
+    standing = hosts
+    if revived != claimant.revived:
+        standing = []
+    elif until <= state.now or claimant.awaited > 2 * len(claimant.refused) + _FEW:
+        standing = state.allocator.end_refusals(claimant, hosts, until, state.now)
+    claimant.awaited -= len(hosts) - len(standing)
     if standing:
-        _await_end(state, claimant, standing, until)
+        _await_end(state, claimant, standing, until, revived)
 
 
 def on_offers_declined(state: State, event: OffersDeclined) -> None:
