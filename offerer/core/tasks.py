@@ -288,11 +288,8 @@ def on_statuses_acknowledged(state: State, event: StatusesAcknowledged) -> None:
         task = state.unacknowledged.get(uuid)
         if task is None or task.framework.id != event.framework_id:
             continue  # acknowledged before, or somebody else's
-        if len(task.uuids) == 1:
-            covered, task.uuids = task.uuids, []
-        else:
-            position = task.uuids.index(uuid) + 1
-            covered, task.uuids = task.uuids[:position], task.uuids[position:]
+        position = task.uuids.index(uuid) + 1
+        covered, task.uuids = task.uuids[:position], task.uuids[position:]
         for each in covered:
             del state.unacknowledged[each]
             if task.host is not None and not each.startswith(_MADE_HERE):

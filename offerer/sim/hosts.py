@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from typing import Any
 
 from executor.fake import FakeRuntime
+from executor.health import Check
 from executor.lifecycle import Lifecycle
 from executor.records import NEVER, Event, Operation, Outcome
 from executor.spec import Host
@@ -119,19 +121,27 @@ class SimHost:
         self.lifecycle.on_done(self._world.now, operation, outcome)
         self._settle()
 
+    def _on_answered(self, check: Check, problem: str) -> None:
+        self.lifecycle.on_answered(self._world.now, check, problem)
+        self._settle()
+
     def _on_event(self, event: Event) -> None:
         self.lifecycle.on_event(self._world.now, event)
         self._settle()
 
     def _settle(self) -> None:
-        """Carry out what the lifecycle wants."""
-        if self._carrying_out:  # the runtime completed an operation at once: the loop below goes on
+        """Carry out what the lifecycle wants, and ask what it asks."""
+        if self._carrying_out:  # the runtime completed an operation or answered at once: the loop below goes on
             return
         lifecycle = self.lifecycle
         lifecycle.marks.clear()  # for restarts of an executor whose tasks outlive it, which these do not
         self._carrying_out = True
-        while lifecycle.operations:
-            self.runtime.submit(lifecycle.operations.popleft(), self._on_done)
+        while lifecycle.operations or lifecycle.questions:
+            if lifecycle.operations:
+                self.runtime.submit(lifecycle.operations.popleft(), self._on_done)
+            else:
+                check = lifecycle.questions.popleft()
+                self.runtime.probe(check, partial(self._on_answered, check))
         self._carrying_out = False
         if lifecycle.statuses.ready and not self._sending:
             self._sending = True  # at the end of this instant, so that what happens at once is one message

@@ -12,11 +12,13 @@ import yaml
 
 from offerer import (
     SECOND,
+    ContainerSpec,
     Framework,
     InvalidInput,
     Launch,
     NotFound,
     Offer,
+    Probe,
     Resources,
     TaskId,
     TaskInfo,
@@ -159,6 +161,32 @@ def test_what_a_plugin_raises_reaches_its_author() -> None:
     simulation.run(Wrong())
     with pytest.raises(RuntimeError, match="a mistake"):
         simulation.advance(SECOND)
+
+
+def test_probes_are_answered() -> None:
+    probe = Probe(port=80, interval=2 * SECOND, failures=2, grace=0)
+    told: list[tuple[str, str, bool | None]] = []
+
+    class Probed(Framework):
+        name = "probed"
+
+        def on_offers(self, now: int, offers: Sequence[Offer]) -> list[Launch]:
+            ill = ContainerSpec(liveness=probe, labels={"fake.unhealthy": "no answer"})
+            specs = {"well": ContainerSpec(readiness=probe), "ill": ill}
+            half = Resources.of(cpus=0.5, memory="512MiB")
+            return [Launch([offers[0].id], [TaskInfo(TaskId(id), half, spec.to_bytes()) for id, spec in specs.items()])]
+
+        def on_statuses(self, now: int, statuses: Sequence[TaskStatus]) -> None:
+            told.extend((status.task_id, status.state.name, status.healthy) for status in statuses)
+
+    simulation = Simulation()
+    simulation.add_host("host", ONE)
+    simulation.run(Probed())
+    simulation.advance(SECOND)
+    assert ("well", "RUNNING", True) in told
+    simulation.advance(10 * SECOND)
+    assert ("ill", "FAILED", None) in told
+    simulation.check_settled()
 
 
 def test_a_launch_outside_the_offer_is_answered() -> None:
