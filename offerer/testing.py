@@ -25,7 +25,7 @@ from offerer.types import SECOND, TaskStatus
 if TYPE_CHECKING:
     from executor.daemon import Executor
     from executor.fake import FakeRuntime
-    from offerer.core.state import State
+    from offerer.core.state import State, Task
     from offerer.master.journal import Entry
     from offerer.master.server import Master
 
@@ -70,6 +70,12 @@ class ClusterFixture(Protocol):
     def start_host(self, name: str) -> None:
         """A host that was killed is back, with nothing on it."""
 
+    def drain_host(self, name: str) -> None:
+        """An operator wants a host empty: no more offers of it, and every status of a task there has `draining` set."""
+
+    def undrain_host(self, name: str) -> None:
+        """The host is offered again."""
+
     def end_task(self, task_id: str, exit_code: int = 0) -> None:
         """A running task ends by itself."""
 
@@ -85,13 +91,19 @@ def _tasks(state: State, name: str) -> list[TaskStatus]:
     """By framework, or else by the beginning of the id up to a character that is no letter or digit."""
     for framework in state.frameworks.values():
         if framework.id == name:
-            return [task.status for task in framework.tasks.values()]
+            return [_as_told(task) for task in framework.tasks.values()]
     return [
-        task.status
+        _as_told(task)
         for framework in state.frameworks.values()
         for task_id, task in framework.tasks.items()
         if task_id.startswith(name) and not task_id[len(name) : len(name) + 1].isalnum()
     ]
+
+
+def _as_told(task: Task) -> TaskStatus:
+    from offerer.core.tasks import as_told
+
+    return as_told(task, task.status)
 
 
 def _wrong(state: State, name: str, count: int) -> str:
@@ -163,6 +175,12 @@ class SimulatedCluster:
 
     def start_host(self, name: str) -> None:
         self.simulation.start(name)
+
+    def drain_host(self, name: str) -> None:
+        self.simulation.drain(name)
+
+    def undrain_host(self, name: str) -> None:
+        self.simulation.undrain(name)
 
     def end_task(self, task_id: str, exit_code: int = 0) -> None:
         for host in self.simulation.hosts.values():
@@ -245,6 +263,12 @@ class LiveCluster:
         self._call(self._start_executor(name))
         self._await_hosts([name])
 
+    def drain_host(self, name: str) -> None:
+        self._call(self._set_availability(name, "draining"))
+
+    def undrain_host(self, name: str) -> None:
+        self._call(self._set_availability(name, "active"))
+
     def end_task(self, task_id: str, exit_code: int = 0) -> None:
         self._call(self._end_task(task_id, exit_code))
 
@@ -307,6 +331,15 @@ class LiveCluster:
         from offerer.client import Client
 
         self._clients.append(asyncio.create_task(Client(framework, [self._master.address]).run()))
+
+    async def _set_availability(self, name: str, availability: str) -> None:
+        import grpc.aio
+
+        from offerer.wire import codec
+
+        request = codec.operator.SetAvailabilityRequest(host=name, availability=availability)
+        async with grpc.aio.insecure_channel(self._master.address) as channel:
+            await codec.OperatorStub(channel).SetAvailability(request)
 
     async def _end_task(self, task_id: str, exit_code: int) -> None:
         for executor, runtime, _ in self._executors.values():

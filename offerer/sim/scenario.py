@@ -119,11 +119,13 @@ class Net(_Fields):
 
 
 class Fault(_Fields):
-    """At a time, something breaks, and is whole again after `lasts`."""
+    """At a time, something breaks or is taken out of use, and is whole again after `lasts`."""
 
     at: Duration
     crash: str = ""
     partition: str = ""
+    drain: str = ""
+    cordon: str = ""
     restart_master: bool = False
     lasts: Duration = 30 * SECOND
     every: Duration = 0
@@ -131,7 +133,7 @@ class Fault(_Fields):
 
 
 class Scenario(_Fields):
-    """All of it. ``crash: any`` and ``partition: any`` take a host by the dice."""
+    """All of it. ``any`` in place of a host takes one by the dice."""
 
     seed: int = 1
     lasts: Duration = 10 * 60 * SECOND
@@ -220,6 +222,10 @@ class Run:
         if fault.partition and (cut := self._pick(fault.partition)):
             simulation.partition(cut)
             simulation.world.call_at(until, lambda: simulation.heal(cut))
+        for wanted, take_out in ((fault.drain, simulation.drain), (fault.cordon, simulation.cordon)):
+            if wanted and (host := self._pick(wanted)):
+                take_out(host)
+                simulation.world.call_at(until, lambda host=host: simulation.undrain(host))  # type: ignore[misc]
 
     def _pick(self, wanted: str) -> str:
         """The host meant, or nothing where it is down already."""
@@ -236,6 +242,7 @@ class Run:
         for host in simulation.hosts.values():
             if not host.up:
                 simulation.start(host.name)
+            simulation.undrain(host.name)
         for name in sorted(simulation.network.cut_off):
             simulation.heal(name)
         simulation.advance(self.scenario.calm)

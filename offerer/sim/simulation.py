@@ -16,7 +16,7 @@ from offerer.sim.hosts import SimHost
 from offerer.sim.master import SimMaster
 from offerer.sim.network import Network, Weather
 from offerer.sim.world import World
-from offerer.types import Time
+from offerer.types import Availability, Time
 
 
 class Simulation:
@@ -111,6 +111,23 @@ class Simulation:
         self._peer(name)
         self.world.record(f"{name} is reachable")
         self.network.heal(name)
+
+    def drain(self, name: str) -> None:
+        """An operator wants a host empty: it is offered to nobody, and frameworks are told of their tasks there."""
+        self._set_availability(name, Availability.DRAINING)
+
+    def cordon(self, name: str) -> None:
+        """An operator has a host offered to nobody; what runs there goes on."""
+        self._set_availability(name, Availability.CORDONED)
+
+    def undrain(self, name: str) -> None:
+        """The host may be used again, whether it was drained or cordoned."""
+        self._set_availability(name, Availability.ACTIVE)
+
+    def _set_availability(self, name: str, availability: Availability) -> None:
+        host = self.host(name)
+        self.world.record(f"{name} is {availability.value}")
+        self.master.feed(e.HostAvailabilitySet(host.id, availability))
 
     def host(self, name: str) -> SimHost:
         """The host of this name. Raises `NotFound`."""

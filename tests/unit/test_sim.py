@@ -208,6 +208,28 @@ def test_a_launch_outside_the_offer_is_answered() -> None:
     assert plugin.told[0] == "DROPPED"
 
 
+def test_a_drained_host_takes_nothing_new_until_it_is_undrained_whatever_happens_meanwhile() -> None:
+    simulation = Simulation()
+    for name in ("a", "b"):
+        simulation.add_host(name, Resources.of(cpus=4, memory="4GiB"))
+    simulation.advance(SECOND)
+    simulation.drain("a")
+    simulation.cordon("b")
+    plugin = batch(arrival(0, 4, None))
+    simulation.run(plugin)
+    simulation.advance(10 * SECOND)
+    simulation.master.restart()
+    simulation.crash("b")
+    simulation.advance(60 * SECOND)
+    simulation.start("b")
+    simulation.advance(60 * SECOND)
+    assert plugin.waiting == 4
+    simulation.undrain("b")
+    simulation.advance(10 * SECOND)
+    assert plugin.waiting == 0 and not simulation.host("a").lifecycle.tasks
+    simulation.check_settled()
+
+
 def test_names_are_taken_once_and_must_exist() -> None:
     simulation = Simulation()
     simulation.add_host("host", ONE)

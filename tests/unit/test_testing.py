@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from examples.hello_framework import Hello
-from offerer import InvalidInput, NotFound, TaskState
+from offerer import Decision, InvalidInput, Kill, NotFound, TaskState, TaskStatus
 from offerer.testing import LiveCluster, SimulatedCluster
 
 pytest_plugins = ["pytester"]
@@ -21,6 +22,44 @@ def test_tasks_of_a_dead_host_become_unreachable(cluster: SimulatedCluster) -> N
     cluster.kill_host(cluster.tasks("hello")[0].host_id)
     cluster.advance("1m")
     assert {task.state for task in cluster.tasks("hello")} == {TaskState.UNREACHABLE}
+
+
+class Mover(Hello):
+    """Keeps its copies off hosts that are being drained."""
+
+    name = "mover"
+
+    def on_statuses(self, now: int, statuses: Sequence[TaskStatus]) -> Iterator[Decision]:
+        leaving = [status.task_id for status in statuses if status.draining]
+        yield from map(Kill, self.alive.intersection(leaving))
+        self.alive.difference_update(leaving)
+        yield from super().on_statuses(now, [status for status in statuses if status.task_id not in leaving])
+
+
+def test_a_framework_can_empty_a_host(cluster: SimulatedCluster) -> None:
+    first, second = cluster.add_hosts(2)
+    cluster.run(Mover(copies=3))
+    cluster.advance("1s")
+    for full, empty in ((first, second), (second, first)):
+        cluster.undrain_host(empty)
+        cluster.drain_host(full)
+        cluster.advance("6s")  # what was declined is offered again after 5
+        cluster.assert_running("mover", 3)
+        assert {task.host_id for task in cluster.tasks("mover")} == {empty}
+    said = [event.fields["availability"] for event in cluster.events if event.kind == "host_availability_set"]
+    assert said == ["active", "draining", "active", "draining"]
+
+
+def test_a_framework_hears_of_draining_over_real_grpc(live_cluster: LiveCluster) -> None:
+    (host,) = live_cluster.add_hosts(1)
+    plugin = live_cluster.run(Mover(copies=3))
+    live_cluster.assert_running("mover", 3)
+    live_cluster.drain_host(host)
+    for _ in range(500):
+        if not plugin.alive:
+            break
+        live_cluster.advance("10ms")
+    live_cluster.assert_running("mover", 0)
 
 
 def test_hello_replaces_what_ends(cluster: SimulatedCluster) -> None:
