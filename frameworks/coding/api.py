@@ -13,7 +13,7 @@ from frameworks.coding import balance, explain, obstacles, orders, rollout, view
 from frameworks.coding.arguments import Arguments, environment_of, pushed_files, revision_number, string, utf8
 from frameworks.coding.diff import differences
 from frameworks.coding.history import prefix_of, read_entry
-from frameworks.coding.names import Target, TaskName, did_you_mean, natural, parse_target
+from frameworks.coding.names import EVERY_ENVIRONMENT, Target, TaskName, did_you_mean, natural, parse_target
 from frameworks.coding.once import run_once
 from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import Push, prepare_push
@@ -166,7 +166,9 @@ class Api:
 
     async def _rebalance(self, arguments: Arguments) -> dict[str, object]:
         """The moves that would improve things; carried out unless it is only for a `plan`."""
-        targets, only_plan = self._targets(arguments, default_all=True), arguments.get("plan", False)
+        everywhere = {"environment": EVERY_ENVIRONMENT}  # hosts are those of all of them
+        targets = self._targets({**everywhere, **arguments}, default_all=True)
+        only_plan = arguments.get("plan", False)
         await self._look()
         names = {task.name for task in self._state.covered(targets)}
         moves = await self._in_turns(balance.propose(self._state, self._planner.hosts_there, names))
@@ -400,10 +402,12 @@ class Api:
     def _targets(self, arguments: Arguments, *, default_all: bool = False, only_one: bool = False) -> list[Target]:
         """The argument `target`, one or a list. Without it, every service where that makes sense."""
         given = arguments.get("target")
-        environment = environment_of(arguments)
+        everything = default_all and arguments.get("environment") == EVERY_ENVIRONMENT
+        environment = "" if everything else environment_of(arguments)
         if given in (None, []) and default_all:
             services = sorted(self._state.revisions)
-            return [Target(service) for service in services if service.partition("@")[2] == environment]
+            wanted = [each for each in services if everything or each.partition("@")[2] == environment]
+            return [Target(service) for service in wanted]
         listed = given if isinstance(given, list) else [given]
         targets = [parse_target(each, environment) for each in listed]
         if not targets or only_one and len(targets) != 1:

@@ -19,6 +19,9 @@ _TASK_ID: Final = re.compile(r"([a-z0-9-]+(?:@[a-z0-9-]+)?)\.([a-z0-9-]+)\.([a-z
 MAX_ENVIRONMENT: Final = 32
 """Characters. With the longest names of everything else, a task id still fits into the 255 that it may have."""
 
+EVERY_ENVIRONMENT: Final = "*"
+"""Stands for all of them where services are listed."""
+
 NAME_RULE: Final = "use 1 to 63 lower-case letters, digits and '-', with no '-' at either end"
 
 

@@ -253,8 +253,8 @@ def _set_environment(context: click.Context, _parameter: click.Parameter, value:
 
 
 def check_environment(name: str) -> str:
-    """The name of an environment itself. Raises `click.BadParameter`."""
-    if name and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name):
+    """The name of an environment itself, ``*`` for all where services are listed. Raises `click.BadParameter`."""
+    if name not in ("", "*") and not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", name):
         raise click.BadParameter(f"{name!r} is not a name: up to 32 lower-case letters, digits and '-'")
     return name
 

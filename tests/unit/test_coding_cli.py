@@ -441,6 +441,7 @@ def test_an_environment_is_a_second_copy(cluster: Processes, tmp_path: Path) -> 
     assert {row["task"] for row in history["containers"]} == {"site@staging/db/1", "site@staging/web/1"}
     assert "there are also the environments staging" in run(cluster, "status").output
     assert "site@staging" not in run(cluster, "ps").output
+    assert "site@staging" in (everything := run(cluster, "ps", "--env", "*").output) and "site " in everything
     wrong = run(cluster, "ps", "site@staging", "--env", "dev")
     assert "is not in the environment 'dev'" in str(wrong.exception)
     over.write_text("jobs:\n  web:\n    replicas: none\n    volumes:\nservice: other\n")
