@@ -67,6 +67,7 @@ MAX_MESSAGE = 16 << 20
 _LARGEST_AMOUNT = 1 << 62
 _STATES = {int(state): state for state in TaskState}
 _REASONS = {int(reason): reason for reason in Reason}
+_NO_REASON = Reason.NONE  # a member of an enumeration takes longer to find than a global name
 
 
 # -- resources ------------------------------------------------------------------------------------------------
@@ -90,34 +91,25 @@ def write_resources(into: common.Resources, resources: Resources) -> None:
 
 def read_resources(message: common.Resources) -> Resources:
     """The amounts of a message. Raises `PeerError` for amounts and ports that cannot be."""
-    amounts = message.cpus, message.memory, message.disk, message.gpus
-    if message.ports or message.counts:
-        return Resources(*_checked(amounts), _read_counts(message.counts), _read_ports(message.ports))
-    return _amounts(amounts)
-
-
-_Amounts = tuple[int, int, int, int]
+    resources = Resources(message.cpus, message.memory, message.disk, message.gpus)
+    if message.cpus | message.memory | message.disk | message.gpus >= _LARGEST_AMOUNT:
+        raise PeerError(f"resources: an amount is out of range: {resources}")
+    if message.ports:
+        resources.ports = _read_ports(message.ports)
+    if message.counts:
+        if max(message.counts.values()) >= _LARGEST_AMOUNT:
+            raise PeerError(f"resources: a count is out of range: {dict(message.counts)}")
+        try:
+            resources.counts = tuple(sorted((checked_name(name), n) for name, n in message.counts.items() if n))
+        except InvalidInput as error:
+            raise PeerError(str(error)) from None
+    return resources
 
 
 @lru_cache(4096)
-def _amounts(amounts: _Amounts) -> Resources:
-    """Tasks of one kind by the thousand ask for the same: one object for all of them."""
-    return Resources(*_checked(amounts))
-
-
-def _checked(amounts: _Amounts) -> _Amounts:
-    if max(amounts) >= _LARGEST_AMOUNT:
-        raise PeerError(f"resources: an amount is out of range: {Resources(*amounts)}")
-    return amounts
-
-
-def _read_counts(counts: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
-    if counts and max(counts.values()) >= _LARGEST_AMOUNT:
-        raise PeerError(f"resources: a count is out of range: {dict(counts)}")
-    try:
-        return tuple(sorted((checked_name(name), n) for name, n in counts.items() if n))
-    except InvalidInput as error:
-        raise PeerError(str(error)) from None
+def _read_alike(resources: bytes) -> Resources:
+    """Tasks of one kind, by the thousand, want the same: read once, and one object for all of them."""
+    return read_resources(common.Resources.FromString(resources))
 
 
 def _read_ports(ranges: Iterable[common.PortRange]) -> tuple[tuple[int, int], ...]:
@@ -142,7 +134,7 @@ def read_task(message: common.TaskInfo) -> TaskInfo:
     """The task of a message. Raises `PeerError` where nothing could be answered about it."""
     if not message.task_id:
         raise PeerError("task: it has no id")
-    return TaskInfo(TaskId(message.task_id), read_resources(message.resources), message.spec)
+    return TaskInfo(TaskId(message.task_id), _read_alike(message.resources.SerializeToString()), message.spec)
 
 
 def write_status(into: common.TaskStatus, status: TaskStatus, framework_id: str = "") -> None:
@@ -177,7 +169,7 @@ def read_status(message: common.TaskStatus, host_id: HostId | None = None) -> Ta
         TaskId(message.task_id),
         state,
         HostId(message.host_id) if host_id is None else host_id,
-        _REASONS.get(message.reason, Reason.NONE),
+        _REASONS.get(message.reason, _NO_REASON),
         message.message,
         message.exit_code if message.HasField("exit_code") else None,
         message.at,
