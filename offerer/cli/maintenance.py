@@ -60,7 +60,11 @@ def drain(session: Session, host: str, force: bool, timeout: float, as_json: boo
     Example: offerer drain db-1 --timeout 30m
     """
     state = set_availability(session, host, "draining")
-    left = _watch(session, state.host_id, state.name, force, timeout, quiet=as_json)
+    try:
+        left = _watch(session, state.host_id, state.name, force, timeout, quiet=as_json)
+    except KeyboardInterrupt:
+        click.echo(f"host {state.name} goes on being drained until: offerer undrain {state.name}", err=True)
+        raise
     if as_json:
         print_json({"host": state.name, "id": state.host_id, "left": [each._asdict() for each in left]})
     elif not left:
