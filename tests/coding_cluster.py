@@ -215,7 +215,7 @@ class SimCluster:
         self.carry_out(self.planner.ticked(self.now))
         self.refused.clear()
         self.settle()
-        work = propose(self.state, self.planner.hosts_there, self.state.tasks)
+        work = propose(self.state, self.planner.hosts_there, self.planner.seen, self.state.tasks)
         while True:
             try:
                 next(work)

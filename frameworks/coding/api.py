@@ -171,7 +171,8 @@ class Api:
         only_plan = arguments.get("plan", False)
         await self._look()
         names = {task.name for task in self._state.covered(targets)}
-        moves = await self._in_turns(balance.propose(self._state, self._planner.hosts_there, names))
+        hosts, offered = self._planner.hosts_there, self._planner.seen
+        moves = await self._in_turns(balance.propose(self._state, hosts, offered, names))
         if moves and not only_plan:
             balance.set_going(self._state, moves)
             await self._save()

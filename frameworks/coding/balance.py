@@ -40,12 +40,16 @@ class Move(NamedTuple):
     why: str
 
 
-def propose(state: State, hosts: Iterable[Host], among: Collection[TaskName]) -> Turns[list[Move]]:
+def propose(
+    state: State, hosts: Iterable[Host], offered: Collection[HostId], among: Collection[TaskName]
+) -> Turns[list[Move]]:
     """Moves of these tasks that would improve things, in the order in which they are best carried out.
+
+    `offered` are those of the hosts that may be given something: not one that is cordoned.
 
     A generator, since a thousand moves take seconds: let others have their turn wherever it yields.
     """
-    board = _Board(state.copy(), hosts, among)
+    board = _Board(state.copy(), hosts, offered, among)
     found: list[Move] = []
     before = -1
     while len(found) > before:
@@ -77,12 +81,15 @@ def _shortened(moves: Sequence[Move]) -> list[Move]:
 class _Board:
     """A copy of everything known, on which moves are tried."""
 
-    def __init__(self, state: State, hosts: Iterable[Host], among: Collection[TaskName]) -> None:
+    def __init__(
+        self, state: State, hosts: Iterable[Host], offered: Collection[HostId], among: Collection[TaskName]
+    ) -> None:
         drained = draining_hosts(state)
         there = [host for host in hosts if not host.absent and host.name not in drained]
         self._state = state
         there.sort(key=lambda host: host.name)
         self._hosts = {host.id: replace(host, offers=[], placed=[]) for host in there}
+        self._offered = offered
         self._rules = state.some_keep_apart or any(
             plan.rules or plan.prefer for task in state.tasks.values() if (plan := state.plan(task))
         )
@@ -92,7 +99,7 @@ class _Board:
         for name in sorted(among, key=natural):
             task = state.tasks[name]
             plan = state.plan(task)
-            if plan is not None and task.run is not None and _may_move(task, task.run, plan, self._hosts):
+            if plan is not None and task.run is not None and _may_move(state, task, task.run, plan, self._hosts):
                 self._movable.setdefault(name.of_job, []).append((task, task.run, plan))
 
     def _look_around(self) -> Company:
@@ -209,7 +216,7 @@ class _Board:
     def _fits(self, entry: _Entry, host: Host) -> bool:
         """Whether the host can take the task, and is preferred no less than the one that it is on."""
         task, run, plan = entry
-        if host.id == run.host_id:
+        if host.id == run.host_id or host.id not in self._offered:
             return False
         limits = self._company.limits(task, plan) if self._rules else ()
         if refusal(plan, host, limits) is not None:
@@ -232,9 +239,9 @@ class _Board:
         return move
 
 
-def _may_move(task: Task, run: Run, plan: TaskPlan, hosts: Collection[HostId]) -> bool:
+def _may_move(state: State, task: Task, run: Run, plan: TaskPlan, hosts: Collection[HostId]) -> bool:
     """Whether a task runs as it should, and nothing ties it to its host."""
-    if task.once or not task.settled or not run.launched or run.moving or run.host_id not in hosts:
+    if state.ends_by_itself(task) or not task.settled or not run.launched or run.moving or run.host_id not in hosts:
         return False
     containers = (plan.container, *plan.container.containers, *plan.container.init_steps)
     tied = plan.on_host_lost is None or any(each.volumes for each in containers)

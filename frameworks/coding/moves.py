@@ -161,11 +161,11 @@ def movers(state: State) -> list[Task]:
 def is_to_go(state: State, task: Task) -> bool:
     """Whether it is to move and has not begun to; an update that replaces it moves it too."""
     run = task.run
-    if run is None or not run.moving or run.evicted or task.on_their_way_out or task.once:
+    if run is None or not run.moving or run.evicted or task.on_their_way_out:
         return False
     if run.moving == LOST:
         return run.state is TaskState.UNREACHABLE and task.wanted is not None
-    if run.kill_sent or task.old:
+    if run.kill_sent or task.old or state.ends_by_itself(task):
         return False
     return run.launched and run.state is not TaskState.UNREACHABLE and state.same(task, run.revision, task.wanted)
 

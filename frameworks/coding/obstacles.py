@@ -152,8 +152,8 @@ def reason(state: State, task: Task, now: Time) -> str:
 def _is_to_leave(state: State, task: Task, run: Run) -> str:
     """What a task waits for that is to move and has not set off."""
     why = f"moves to {task.planned}, for balance" if run.moving == REBALANCE else f"host {run.host} is being drained"
-    if task.once:
-        return f"{why}; it runs once, and is not moved"
+    if state.ends_by_itself(task):
+        return f"{why}; it runs to its end, and is not moved"
     if task.tied:
         plan = state.plan(task)
         stays = plan is not None and plan.on_host_lost is None and plan.tied_to is None

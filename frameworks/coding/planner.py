@@ -93,6 +93,11 @@ class Planner:
         }
         return [host for host in self._hosts.values() if host.id in self._seen or host.id in ours]
 
+    @property
+    def seen(self) -> Collection[HostId]:
+        """Those that have offered something since somebody looked."""
+        return frozenset(self._seen)
+
     def look(self) -> None:
         """Ask for offers of every host at the next turn, since somebody wants to know why a task waits."""
         self._looking = True

@@ -199,6 +199,11 @@ class State:
             return job.replica  # whatever its number
         return job.tasks.get(task.name.task)
 
+    def ends_by_itself(self, task: Task) -> bool:
+        """Whether it runs to its end once, so that to start another beside it would do its work twice."""
+        job = self.job(task.name.of_job, task.wanted)
+        return task.once is not None or job is not None and not job.restart.always
+
     def plan_to_place(self, task: Task) -> TaskPlan | None:
         """The same for placing it: where a reviewed plan says on which host, only there; not on a host it leaves."""
         plan, leaving = self.plan(task), task.leaving

@@ -54,7 +54,7 @@ def task_row(state: State, task: Task, now: Time) -> dict[str, Any]:
         "replaces": [run.id for run in task.old],
         "leaving": task.leaving.host if task.leaving else None,
         "tied": task.tied,
-        "once": task.once.command if task.once else None,
+        "ends": state.ends_by_itself(task),
         "failures": task.failures,
         "reason": reason(state, task, now),
         "last": asdict(task.last) if task.last else None,

@@ -182,8 +182,8 @@ class Left(NamedTuple):
     task: str
     """``core/web/2``; of other frameworks the id."""
     tied: bool
-    once: bool
-    """Whether it runs once, and so is not moved."""
+    ends: bool
+    """Whether it runs to its end, and so is not moved."""
     waits_for: str
 
     def __str__(self) -> str:
@@ -198,7 +198,7 @@ def _watch(session: Session, host_id: str, host: str, force: bool, timeout: floa
         while True:
             left = _left(session, host_id)
             show(left)
-            stuck = all(each.tied or each.once or each.framework != FRAMEWORK for each in left)
+            stuck = all(each.tied or each.ends or each.framework != FRAMEWORK for each in left)
             if force and stuck:
                 for each in left:
                     if (each.framework, each.task_id) not in killed:
@@ -237,7 +237,7 @@ def _rows(session: Session, task_ids: Collection[str]) -> dict[str, Row]:
 def _one(framework: str, task_id: str, rows: dict[str, Row]) -> Left:
     row = rows.get(task_id)
     if row is not None:
-        return Left(framework, task_id, name(row), row["tied"], row["once"] is not None, row["reason"] or "moves")
+        return Left(framework, task_id, name(row), row["tied"], row["ends"], row["reason"] or "moves")
     waits_for = "its framework is told" if framework != FRAMEWORK else "stops"
     return Left(framework, task_id, task_id, False, False, f"{waits_for} ({framework})")
 
