@@ -5,8 +5,8 @@ Whatever changes is in the store before the answer goes out.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from frameworks.batch import views
 from frameworks.batch.jobs import Instance, Job, read_instances
@@ -14,18 +14,16 @@ from frameworks.batch.names import parse_instance
 from frameworks.batch.planner import Planner
 from frameworks.batch.spec import check_job
 from frameworks.batch.state import NUMBER, State
+from frameworks.coding.arguments import Arguments, string
+from frameworks.coding.calls import Calls
 from frameworks.coding.names import did_you_mean
 from offerer import Context, InvalidInput, NotFound, Put
 
-Arguments = Mapping[str, object]
-
 _MANY: Final = 100_000
 _ROWS: Final = 20
-_LOOK: Final = 0.05  # seconds between two looks whether offers have come
-_LOOKS: Final = 20
 
 
-class Api:
+class Api(Calls):
     """Answers calls. `save` returns once everything changed so far is safe in the store, `wait` after some seconds."""
 
     def __init__(
@@ -36,12 +34,11 @@ class Api:
         save: Callable[[], Awaitable[None]],
         wait: Callable[[float], Awaitable[None]],
     ) -> None:
+        super().__init__("batch", planner, context, wait)
         self._state = state
         self._planner = planner
-        self._context = context
         self._save = save
-        self._wait = wait
-        self._methods: dict[str, Callable[[Arguments], Awaitable[dict[str, object]]]] = {
+        self._methods = {
             "submit": self._submit,
             "list": self._list,
             "show": self._show,
@@ -49,20 +46,12 @@ class Api:
             "task": self._task,
         }
 
-    async def handle(self, method: str, arguments: dict[str, object]) -> dict[str, object]:
-        """Answer one call. Raises `OffererError`."""
-        found = self._methods.get(method)
-        if found is None:
-            hint = did_you_mean(method, self._methods) or f"; there are {', '.join(self._methods)}"
-            raise NotFound(f"batch has no method {method!r}{hint}")
-        return await found(arguments)
-
     async def _submit(self, arguments: Arguments) -> dict[str, object]:
         settings = arguments.get("settings", {})
         if not isinstance(settings, dict):
             raise InvalidInput("settings: give the fields of a job file, by name")
-        file, who = _string(arguments, "file"), _string(arguments, "who")
-        spec = check_job(file, _string(arguments, "text"), settings)
+        file, who = string(arguments, "file"), string(arguments, "who")
+        spec = check_job(file, string(arguments, "text"), settings)
         now = self._context.now()
         job = self._state.prepare(spec, file, who, now)
         await self._context.store.transact(
@@ -73,7 +62,7 @@ class Api:
         return {"job": views.job_row(self._planner, job, now)}
 
     async def _cancel(self, arguments: Arguments) -> dict[str, object]:
-        given, who = arguments.get("jobs"), _string(arguments, "who")
+        given, who = arguments.get("jobs"), string(arguments, "who")
         jobs = [self._job(each) for each in (given if isinstance(given, list) else [])]
         if not jobs:
             raise InvalidInput("jobs: name at least one JOB, for example resize-7")
@@ -101,7 +90,7 @@ class Api:
         if arguments.get("look") is True and job.startable:
             await self._look()
         instances = await self._instances(job)
-        found = views.chosen(instances, _string(arguments, "state"))
+        found = views.chosen(instances, string(arguments, "state"))
         now = self._context.now()
         return {
             "job": views.job_row(self._planner, job, now),
@@ -137,15 +126,6 @@ class Api:
         entries, _ = await self._context.store.range(job.progress_prefix)
         return read_instances(entry.value for entry in entries)
 
-    async def _look(self) -> None:
-        """See every host once, so that the reason told is about all of them."""
-        self._planner.look()
-        self._context.wake()
-        for _ in range(_LOOKS):
-            if not self._planner.looking:
-                return
-            await self._wait(_LOOK)
-
     def _job(self, name: object) -> Job:
         """The job of this id; of a name without number, the newest of that name."""
         job = self._state.jobs.get(name) if isinstance(name, str) else None
@@ -163,14 +143,3 @@ def _limit(arguments: Arguments) -> int:
     if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit <= _MANY:
         raise InvalidInput(f"limit: {limit!r} must be a whole number from 0 to {_MANY}")
     return limit
-
-
-def _string(arguments: Arguments, name: str) -> str:
-    value: Any = arguments.get(name, "")
-    if not isinstance(value, str):
-        raise InvalidInput(f"{name}: {value!r} must be a string")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidInput(f"{name}: {value[error.start]!r} is no character of UTF-8; leave it out") from None
-    return value

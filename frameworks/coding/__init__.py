@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import Final
 
 from frameworks import writer
@@ -21,17 +20,13 @@ from frameworks.coding.records import EVERYWHERE, SCALES, TASKS, UPDATES
 from frameworks.coding.secrets import PREFIX as SECRETS
 from frameworks.coding.state import State
 from frameworks.git import Repository
-from frameworks.writer import Writer
+from frameworks.kept import Kept
 from offerer import (
     Change,
     Compacted,
     Context,
     Decisions,
-    Framework,
     InvalidInput,
-    Offer,
-    OfferId,
-    TaskStatus,
     Time,
     Unavailable,
 )
@@ -42,7 +37,7 @@ _OTHERS: Final = (TASKS, UPDATES, SECRETS, SCALES, EVERYWHERE, DEPLOYMENTS)
 _log = logging.getLogger(__name__)
 
 
-class Coding(Framework):
+class Coding(Kept):
     """Runs services. See ``docs/SERVICES.md`` for the file format and the commands."""
 
     name = "coding"
@@ -51,37 +46,14 @@ class Coding(Framework):
         """With `git`, a directory, whatever is deployed is committed to the Git repository there."""
         self._state = State()
         self._planner = Planner(self._state)
-        self._writer = Writer(self._state.journal)
+        super().__init__(self._planner, self._state.journal)
         self._repository = Repository(git, self._state) if git else None
 
-    # -- the pure part --
-
-    def on_registered(self, now: Time, tasks: Sequence[TaskStatus]) -> Decisions:
-        """All tasks the cluster has of us; those we believe in and it does not have get a status each."""
-        return self._noting(self._planner.registered(now, tasks))
-
-    def on_offers(self, now: Time, offers: Sequence[Offer]) -> Decisions:
-        """Place what waits."""
-        return self._noting(self._planner.offered(now, offers))
-
-    def on_rescinded(self, now: Time, offers: Sequence[OfferId]) -> Decisions:
-        """Forget offers, and what was placed on them."""
-        return self._noting(self._planner.rescinded(now, offers))
-
-    def on_statuses(self, now: Time, statuses: Sequence[TaskStatus]) -> Decisions:
-        """Follow what became of tasks."""
-        return self._noting(self._planner.statuses(now, statuses))
-
-    def on_tick(self, now: Time) -> Decisions:
-        """Something became safe in the store, something else is wanted, or a back-off ended."""
-        return self._noting(self._planner.ticked(now))
-
     def _noting(self, decisions: Decisions) -> Decisions:
-        """Have whatever was noted on the way written to the store."""
-        self._writer.look()
+        """Have whatever was noted on the way written to the store, and told."""
         if self._repository:
             self._repository.look()
-        return decisions
+        return super()._noting(decisions)
 
     # -- the store --
 

@@ -11,9 +11,10 @@ from typing import Any, Final, TypeVar
 
 from frameworks.coding import balance, explain, obstacles, orders, rollout, views
 from frameworks.coding.arguments import Arguments, environment_of, pushed_files, revision_number, string, utf8
+from frameworks.coding.calls import Calls
 from frameworks.coding.diff import differences
 from frameworks.coding.history import prefix_of, read_entry
-from frameworks.coding.names import EVERY_ENVIRONMENT, Target, TaskName, did_you_mean, natural, parse_target
+from frameworks.coding.names import EVERY_ENVIRONMENT, Target, TaskName, natural, parse_target
 from frameworks.coding.once import run_once
 from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import Push, prepare_push
@@ -28,11 +29,9 @@ from offerer import Compare, Conflict, Context, InvalidInput, NotFound, Put, Tim
 T = TypeVar("T")
 _MANY: Final = 1_000_000
 _HISTORY: Final = 20
-_LOOK: Final = 0.05  # seconds between two looks whether offers have come
-_LOOKS: Final = 20
 
 
-class Api:
+class Api(Calls):
     """Answers calls. `save` returns once everything changed so far is safe in the store, `wait` after some seconds."""
 
     def __init__(
@@ -43,13 +42,12 @@ class Api:
         save: Callable[[], Awaitable[None]],
         wait: Callable[[float], Awaitable[None]],
     ) -> None:
+        super().__init__("coding", planner, context, wait)
         self._state = state
         self._planner = planner
-        self._context = context
         self._save = save
-        self._wait = wait
         self._reviews = Reviews(state)
-        self._methods: dict[str, Callable[[Arguments], Awaitable[dict[str, object]]]] = {
+        self._methods = {
             "push": self._push,
             "up": self._up,
             "update": self._update,
@@ -75,14 +73,6 @@ class Api:
             "abort": self._abort,
             **SecretCalls(state, context).methods,
         }
-
-    async def handle(self, method: str, arguments: dict[str, object]) -> dict[str, object]:
-        """Answer one call. Raises `OffererError`."""
-        found = self._methods.get(method)
-        if found is None:
-            hint = did_you_mean(method, self._methods) or f"; there are {', '.join(self._methods)}"
-            raise NotFound(f"coding has no method {method!r}{hint}")
-        return await found(arguments)
 
     # -- what changes something --
 
@@ -257,15 +247,6 @@ class Api:
                 found: T = end.value
                 return found
             await self._wait(0)
-
-    async def _look(self) -> None:
-        """Have offers of every host come, so that what is known of them is new."""
-        self._planner.look()
-        self._context.wake()
-        for _ in range(_LOOKS):
-            if not self._planner.looking:
-                break
-            await self._wait(_LOOK)
 
     async def _status(self, arguments: Arguments) -> dict[str, object]:
         targets = self._targets(arguments, default_all=True)
