@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from frameworks.coding.names import JobName, TaskName
+from frameworks.coding.names import JobName, TaskName, is_once
 from frameworks.coding.placement import Host
 from frameworks.coding.records import Task
 from frameworks.coding.rollout import cancel, put
@@ -92,6 +92,6 @@ def _opposite(condition: Constraint) -> Constraint:
 def host_label(host: str, taken: Collection[str]) -> str:
     """The name of the task for a host: the host's, as far as that can be the name of a task."""
     label = re.sub(r"[^a-z0-9-]+", "-", host.lower()).strip("-")[:63].strip("-")
-    if label and label not in taken:
+    if label and label not in taken and not is_once(label):
         return label
     return f"{label[:54] or 'host'}-{zlib.crc32(host.encode()):08x}"

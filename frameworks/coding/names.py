@@ -16,6 +16,7 @@ from offerer import InvalidInput, TaskId
 LABEL: Final = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _LABEL: Final = re.compile(LABEL)
 _TASK_ID: Final = re.compile(r"([a-z0-9-]+(?:@[a-z0-9-]+)?)\.([a-z0-9-]+)\.([a-z0-9-]+)\.r(\d+)-(\d+)")
+_ONCE: Final = re.compile(r"run-\d+")
 MAX_ENVIRONMENT: Final = 32
 """Characters. With the longest names of everything else, a task id still fits into the 255 that it may have."""
 
@@ -94,6 +95,11 @@ def is_service(name: str) -> bool:
 def is_label(name: str) -> bool:
     """Whether this may be the name of a service, a job or a task."""
     return _LABEL.fullmatch(name) is not None
+
+
+def is_once(task: str) -> bool:
+    """Whether one-off tasks are called so, and therefore no other."""
+    return _ONCE.fullmatch(task) is not None
 
 
 def parse_task_id(task_id: str) -> tuple[TaskName, int, int] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from frameworks.coding.names import JobName, Target, TaskName
+from frameworks.coding.names import JobName, Target, TaskName, is_once
 from frameworks.coding.orders import check_pushed
 from frameworks.coding.records import Once, Task
 from frameworks.coding.state import State
@@ -33,7 +33,7 @@ def run_once(state: State, target: Target, command: Sequence[str], now: Time) ->
     if plan.container.containers:
         raise Conflict(f"{target} is a pod, of which no part runs alone; run it inside with: offerer exec {target}")
     _forget_ended(state, job.name)
-    numbers = [_number(task.name) for task in _of_job(state, job.name)]
+    numbers = [_number(name) for name in state.tasks if name.of_job == job.name and is_once(name.task)]
     name = TaskName(target.service, target.job, f"run-{max(numbers, default=0) + 1}")
     task = state.tasks[name] = Task(name, once=Once(like, list(command)))
     state.want(task, newest.number, now)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from frameworks.coding.names import JobName, Target, TaskName, did_you_mean, natural
-from frameworks.coding.rollout import cancel, put_update
+from frameworks.coding.rollout import cancel, put_update, start
 from frameworks.coding.plans import JobPlan
 from frameworks.coding.possible import why_impossible
 from frameworks.coding.records import Scale, Task
@@ -177,7 +177,7 @@ def scale(state: State, target: Target, replicas: int, who: str, now: Time) -> A
     missing = [task for each in sorted(wanted, key=natural) if (task := state.task(each)).wanted is None]
     cancel(state, [*superfluous, *missing])
     for task in missing:
-        state.want(task, max(goals), now)
+        start(state, task, max(goals), now)
     for task in superfluous:
         state.want(task, None, now)
     changed = [task.name for task in [*missing, *superfluous]]

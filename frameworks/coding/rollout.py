@@ -54,7 +54,7 @@ def _set_going(state: State, service: str, update: Update, left: list[Task], now
         _wait_for_promotion(state, service, update, job, flying, moved)
         return False
     slots = strategy.at_once - len(flying)
-    if canaries:
+    if moved < canaries:
         slots = min(slots, canaries - moved)
     doomed = sum(task.ready and (run := task.run) is not None and (run.revision != task.wanted or run.evicted)
                  for task in flying)  # fmt: skip
@@ -226,6 +226,24 @@ def put_update(
     update.everywhere |= earlier.everywhere if earlier else {}
     state.updates[service] = update
     put(state, service, update)
+
+
+def start(state: State, task: Task, goal: int, now: Time) -> None:
+    """Bring up one more task of a job at the revision of the others. An update of these takes it along, and back.
+
+    Where that is being tried on canaries, it starts at what they come from, and is moved when they are promoted.
+    """
+    job, update = task.name.of_job, state.updates.get(task.name.service)
+    first = goal
+    if update is not None and any(name.of_job == job for name in update.targets):
+        before = [at for name, at in update.origins.items() if name.of_job == job and at is not None]
+        origin = max(before, default=None)
+        tried = state.strategy(job).canary and not update.back and job.job not in update.promoted
+        if tried and origin is not None and state.plan(task, origin) is not None:
+            first = origin
+        update.targets[task.name], update.origins[task.name] = goal, origin
+        put(state, job.service, update)
+    state.want(task, first, now)
 
 
 def note_deployment(

@@ -5,12 +5,12 @@ The messages say what is wrong with a value and how to write it; `frameworks.cod
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from frameworks.coding.names import is_once
 from frameworks.coding.rules import Condition as RuleOrCondition
 from frameworks.coding.settings import (
     ContainerSettings,
@@ -219,7 +219,7 @@ class JobSpec(PlacedSettings):
         if self.one_per_host and (self.tasks is not None or self.replicas is not None):
             raise ValueError("one_per_host has as many tasks as there are hosts that fit; leave tasks and replicas out")
         for name in self.tasks or ():
-            if re.fullmatch(r"run-\d+", name):
+            if is_once(name):
                 raise ValueError(f"tasks.{name}: one-off tasks are called so; give it another name")
         for task in (self.tasks or {"": TaskSpec()}).values():
             check_settings(self.settings_of(task))
