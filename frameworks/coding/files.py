@@ -50,9 +50,10 @@ class PushedFile:
     def source(self) -> Source:
         """It, with the overlay over it and the variables of its env files in it."""
         source = parse(self.text)
-        if self.overlay is not None and any(line.strip() and line[0] != "#" for line in self.overlay.splitlines()):
+        lines = [line.strip() for line in (self.overlay or "").splitlines()]
+        if any(line and not line.startswith("#") for line in lines):
             service = source.data.get("service") if isinstance(source.data, dict) else None
-            source = merge(source, parse(self.overlay), self.overlay_name)
+            source = merge(source, parse(self.overlay or ""), self.overlay_name)
             if isinstance(source.data, dict) and source.data.get("service") != service:
                 problem = source.problem(("service",), f"this goes over the file of {service!r}; leave it out")
                 source.problems.append(problem)
@@ -85,7 +86,8 @@ class PushedFile:
         why = self.unreadable.get(path)
         if why is None:
             return f"{path!r} was not sent along; offerer push reads it, other tools have to write out what is in it"
-        return f"{self.beside(path)!r} cannot be read: {why}; paths are relative to the service file"
+        hint = "; paths are relative to the service file" if why.startswith("No such file") else ""
+        return f"{self.beside(path)!r} cannot be read: {why}{hint}"
 
 
 def overlay_name(name: str, environment: str) -> str:

@@ -197,15 +197,15 @@ def test_env_files_are_read_as_compose_reads_them() -> None:
 def test_what_is_wrong_with_an_env_file_names_its_line() -> None:
     text = "service: core\njobs:\n  web:\n    image: x\n    env_file: [web.env, ../no.env]\n"
     file = PushedFile(
-        "deploy/core.yaml", text, files={"web.env": "A=1\nB B\nC='x\n"}, unreadable={"../no.env": "no such file"}
+        "deploy/core.yaml", text, files={"web.env": "A=1\nB B\nC='x\n"}, unreadable={"../no.env": "No such file or directory"}
     )
     with pytest.raises(InvalidInput) as caught:
         check_pushed(file)
     assert str(caught.value).splitlines() == [
         "deploy/web.env:2: 'B B' does not begin as NAME=value does; comments begin with #",
         "deploy/web.env:3: C: the quote is not closed, or more follows it; close it in this line",
-        "deploy/core.yaml:5: jobs.web.env_file: 'deploy/../no.env' cannot be read: no such file; paths are relative to "
-        "the service file",
+        "deploy/core.yaml:5: jobs.web.env_file: 'deploy/../no.env' cannot be read: No such file or directory; "
+        "paths are relative to the service file",
     ]
 
 
@@ -416,7 +416,7 @@ def test_an_overlay_goes_over_the_file_field_by_field() -> None:
     again += "      A: '1'\n      B: '0x1F'\n      C: '3'\n  new:\n    image: z\n"
     assert checked.text == again
     assert check_file("core.yaml", checked.text).service == checked.service
-    for empty in ("", "# nothing\n\n"):
+    for empty in ("", "# nothing\n\n  # at all\n"):
         assert check_pushed(PushedFile("core.yaml", base, "dev", empty)).service == check_file("c", base).service
     with pytest.raises(InvalidInput) as caught:
         check_pushed(PushedFile("core.yaml", base, "dev", over))
