@@ -10,15 +10,18 @@ declined is offered to the next ones, round after round, until every framework h
 from __future__ import annotations
 
 import gc
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
 import click
 
-from benchmarks.measure import progress, report
-from offerer import SECOND, FrameworkId, HostId, OfferId, Resources, Role
+from benchmarks.measure import progress, report, rss_mib
+from benchmarks.plots import Curve, check_plot, draw, plot_option
+from offerer import SECOND, FrameworkId, HostId, OfferId, Resources, Role, garbage
 from offerer.core import Cluster
 from offerer.core import events as e
 from offerer.core.outputs import Output, SendOffers
@@ -60,6 +63,7 @@ def measure(hosts: int, frameworks: int, roles: str) -> dict[str, Any]:
         "cycle_s": round(median(cycles), 4),
         "cycle_allocation_s": round(median(allocations), 4),
         "offers_per_s": round(hosts / first_s),
+        "rss_mib": rss_mib(os.getpid()),
     }
     if hosts * frameworks <= _MOST_REFUSALS:
         row.update(_refused(cluster, now, offers))
@@ -118,17 +122,31 @@ def _refused(cluster: Cluster, now: int, offers: Offers) -> dict[str, float]:
 @click.option(
     "--roles", type=click.Choice(["one", "each"]), default="one", show_default=True, help="All in one, or one each."
 )
+@plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def main(hosts: int | None, frameworks: int | None, roles: str, as_json: bool) -> None:
+def main(hosts: int | None, frameworks: int | None, roles: str, plot_to: Path | None, as_json: bool) -> None:
     """Measure full allocations."""
+    check_plot(plot_to)
     rows = []
     for each in [hosts] if hosts else _HOSTS:
         for many in [frameworks] if frameworks else _FRAMEWORKS:
-            row = measure(each, many, roles)
+            with garbage.seldom():  # as a master does
+                row = measure(each, many, roles)
             progress(str(row))
             rows.append(row)
             gc.collect()
+    _plot(plot_to, rows)
     report({"rows": rows}, as_json)
+
+
+def _plot(path: Path | None, rows: Sequence[Mapping[str, Any]]) -> None:
+    parts = []
+    for key, title in (("first_s", "first allocation (s)"), ("cycle_s", "decline cycle (s)")):
+        curves: dict[str, Curve] = {}
+        for row in rows:
+            curves.setdefault(f"{row['frameworks']} frameworks", []).append((row["hosts"], row[key]))
+        parts.append(("hosts", title, curves))
+    draw(path, parts, log=True)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,13 @@ import gc
 import os
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmarks.measure import progress, report, rss_mib
+from benchmarks.plots import Curve, check_plot, draw, plot_option
 from offerer import (
     SECOND,
     ContainerSpec,
@@ -73,7 +75,7 @@ class Jobs(Framework):
         return None
 
 
-def measure(jobs: int, tasks: int, hosts: int) -> dict[str, Any]:
+def measure(jobs: int, tasks: int, hosts: int, plot_to: Path | None) -> dict[str, Any]:
     """One run."""
     started = time.perf_counter()
     simulation = Simulation(check_every=0)
@@ -85,12 +87,15 @@ def measure(jobs: int, tasks: int, hosts: int) -> dict[str, Any]:
     jobs_framework = Jobs(jobs, tasks, -(-total // hosts))
     gc.freeze()
     gc.set_threshold(1_000_000, 50, 1000)  # nothing here is garbage before the end
-    began = time.perf_counter()
+    curve: Curve = []
+    began, cpu = time.perf_counter(), time.process_time()
     simulation.run(jobs_framework)
     while jobs_framework.waiting:
         simulation.advance(SECOND // 10)
+        curve.append((time.perf_counter() - began, total - jobs_framework.waiting))
     simulation.advance(SECOND)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    draw(plot_to, [("real seconds", "tasks that run", {"": curve})])
     framework = simulation.frameworks[next(iter(simulation.frameworks))]
     assert framework.launched == total and len(framework.states) == total, "not everything runs"
     return {
@@ -99,6 +104,7 @@ def measure(jobs: int, tasks: int, hosts: int) -> dict[str, Any]:
         "tasks": total,
         "hosts": hosts,
         "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu, 2),
         "setup_seconds": round(began - started, 2),
         "tasks_per_second": round(total / seconds),
         "rss_mib": rss_mib(os.getpid()),
@@ -110,12 +116,14 @@ def measure(jobs: int, tasks: int, hosts: int) -> dict[str, Any]:
 @click.option("--jobs", default=2000, show_default=True, type=click.IntRange(1))
 @click.option("--tasks", default=1000, show_default=True, type=click.IntRange(1), help="Tasks of each job.")
 @click.option("--hosts", default=6100, show_default=True, type=click.IntRange(1))
+@plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def main(jobs: int, tasks: int, hosts: int, as_json: bool) -> None:
+def main(jobs: int, tasks: int, hosts: int, plot_to: Path | None, as_json: bool) -> None:
     """Place two million tasks."""
+    check_plot(plot_to)
     if jobs * tasks > hosts * 360:
         raise click.BadParameter(f"{jobs * tasks} tasks do not fit on {hosts} hosts of 360 each", param_hint="--tasks")
-    report(measure(jobs, tasks, hosts), as_json)
+    report(measure(jobs, tasks, hosts, plot_to), as_json)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,15 @@ must not cost a placement::
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from benchmarks.measure import report
 from benchmarks.openb import Machine, Openb, Pod, load
+from benchmarks.plots import Curve, check_plot, draw, plot_option
 from offerer import FrameworkId, HostId, Resources, Role, TaskId, TaskInfo
 from offerer.core import Cluster
 from offerer.core import events as e
@@ -117,7 +119,7 @@ def through_offers(openb: Openb, policy: Policy) -> tuple[dict[str, list[Pod]], 
     return launched, offers_made
 
 
-def measure(pods: str, policy: str, *, gpus: bool) -> dict[str, Any]:
+def measure(pods: str, policy: str, *, gpus: bool, plot_to: Path | None) -> dict[str, Any]:
     """Both ways, and how they differ."""
     openb = load(pods, gpus=gpus)
     started = time.perf_counter()
@@ -126,6 +128,7 @@ def measure(pods: str, policy: str, *, gpus: bool) -> dict[str, Any]:
     started = time.perf_counter()
     plain = without_offers(openb, POLICIES[policy])
     plain_seconds = time.perf_counter() - started
+    _plot(plot_to, openb, launched)
     placed = sum(map(len, launched.values()))
     plain_placed = sum(map(len, plain.values()))
     return {
@@ -149,14 +152,30 @@ def measure(pods: str, policy: str, *, gpus: bool) -> dict[str, Any]:
     }
 
 
+def _plot(path: Path | None, openb: Openb, launched: Mapping[str, Sequence[Pod]]) -> None:
+    """How full each host is, the fullest first."""
+    curves: dict[str, Curve] = {}
+    for name in ("cpus", "memory", "gpus"):
+        full = []
+        for machine in openb.machines:
+            total = getattr(machine.resources, name)
+            used = sum(getattr(pod.resources, name) for pod in launched.get(machine.name, ()))
+            full.append(used / total if total else 0.0)
+        if any(full):
+            curves[name] = [(n, part) for n, part in enumerate(sorted(full, reverse=True))]
+    draw(path, [("hosts, the fullest first", "used, of each", curves)])
+
+
 @click.command()
 @click.option("--pods", type=click.Choice(["default", "cpu100", "gpuspec10"]), default="default", show_default=True)
 @click.option("--policy", type=click.Choice(list(POLICIES)), default="pack", show_default=True)
 @click.option("--gpus", is_flag=True, help="With whole GPUs as a third resource.")
+@plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def main(pods: str, policy: str, gpus: bool, as_json: bool) -> None:
+def main(pods: str, policy: str, gpus: bool, plot_to: Path | None, as_json: bool) -> None:
     """Fill a production cluster with its pods."""
-    report(measure(pods, policy, gpus=gpus), as_json)
+    check_plot(plot_to)
+    report(measure(pods, policy, gpus=gpus, plot_to=plot_to), as_json)
 
 
 if __name__ == "__main__":

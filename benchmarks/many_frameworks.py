@@ -13,6 +13,7 @@ import csv
 import random
 import time
 from functools import reduce
+from pathlib import Path
 from statistics import mean, pstdev
 from typing import Any, Final
 
@@ -20,8 +21,9 @@ import click
 
 from benchmarks import openb
 from benchmarks.measure import progress, report
+from benchmarks.plots import Curve, check_plot, draw, plot_option
 from benchmarks.traces import directory
-from offerer import SECOND, Resources
+from offerer import SECOND, Resources, garbage
 from offerer.allocator import dominant_share
 from offerer.resources import MIB
 from offerer.sim import Simulation
@@ -67,7 +69,7 @@ def _workload(asked: dict[str, list[tuple[int, Resources]]], total: Resources, l
     return frameworks
 
 
-def measure(load: float) -> dict[str, Any]:
+def measure(load: float, plot_to: Path | None) -> dict[str, Any]:
     """One run."""
     asked, source = packages()
     cluster = openb.load()
@@ -76,10 +78,11 @@ def measure(load: float) -> dict[str, Any]:
         simulation.add_host(machine.name, machine.resources)
     total = reduce(Resources.__add__, [machine.resources for machine in cluster.machines])
     plugins = _workload(asked, total, load)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     for plugin in plugins:
         simulation.run(plugin)
     spreads: list[float] = []
+    curves: dict[str, Curve] = {"used": [], "spread of shares of those who wait": []}
     starved: dict[str, int] = {}
     longest, longest_name = 0, ""
     looks = 0
@@ -88,14 +91,18 @@ def measure(load: float) -> dict[str, Any]:
         looks += 1
         sample = Sample.of(simulation, plugins)
         hungry = [name for name, waiting in sample.waiting.items() if waiting]
+        spread = 100 * pstdev(sample.shares[name] for name in hungry) if len(hungry) > 1 else 0.0
         if len(hungry) > 1:
-            spreads.append(100 * pstdev(sample.shares[name] for name in hungry))
+            spreads.append(spread)
+        curves["used"].append((sample.at, 100 * max(sample.utilisation.values())))
+        curves["spread of shares of those who wait"].append((sample.at, spread))
         starved = {name: starved.get(name, 0) + _LOOK // SECOND for name in hungry if not sample.shares[name]}
         for name, seconds in starved.items():
             if seconds > longest:
                 longest, longest_name = seconds, name
         if looks % 12 == 0:
             progress(f"{looks // 12} simulated minutes in {time.perf_counter() - started:.0f} s")
+    draw(plot_to, [("simulated seconds", f"{name} (%)", {"": curve}) for name, curve in curves.items()])
     simulation.check()
     waits = [quantile_ms(plugin.waits, 0.99) for plugin in plugins]
     frameworks = list(simulation.frameworks.values())
@@ -107,6 +114,7 @@ def measure(load: float) -> dict[str, Any]:
         "load": load,
         "tasks": tasks,
         "seconds": round(time.perf_counter() - started, 1),
+        "cpu_seconds": round(time.process_time() - cpu, 1),
         "simulated_seconds": looks * _LOOK // SECOND,
         "share_spread_points": round(mean(spreads), 3) if spreads else 0.0,
         "longest_starved_s": longest,
@@ -119,10 +127,13 @@ def measure(load: float) -> dict[str, Any]:
 
 @click.command()
 @click.option("--load", default=0.8, show_default=True, type=click.FloatRange(0.01), help="Wanted in one wave, of all.")
+@plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def main(load: float, as_json: bool) -> None:
+def main(load: float, plot_to: Path | None, as_json: bool) -> None:
     """Run many frameworks on one cluster."""
-    report(measure(load), as_json)
+    check_plot(plot_to)
+    with garbage.seldom():
+        report(measure(load, plot_to), as_json)
 
 
 if __name__ == "__main__":

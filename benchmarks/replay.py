@@ -18,7 +18,8 @@ import click
 
 from benchmarks import batch
 from benchmarks.measure import progress, report
-from offerer import SECOND, Resources
+from benchmarks.plots import check_plot
+from offerer import SECOND, Resources, garbage
 from offerer.resources import GIB
 from offerer.sim import Simulation
 from offerer.sim.report import Sample, summarize
@@ -136,7 +137,9 @@ def measure(hosts: int, hours: float, plot_to: Path | None = None) -> dict[str, 
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def main(hosts: int, hours: float, plot_to: Path | None, as_json: bool) -> None:
     """Replay a batch cluster."""
-    report({"free": measure(hosts, hours), "contended": measure(hosts // 4, hours, plot_to)}, as_json)
+    check_plot(plot_to)
+    with garbage.seldom():
+        report({"free": measure(hosts, hours), "contended": measure(hosts // 4, hours, plot_to)}, as_json)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,54 @@
+"""Draws what was measured, as SVG. Needs ``pip install 'offerer[sim]'``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+Curve = list[tuple[float, float]]
+Curves = Mapping[str, Curve]
+"""By the name in the legend: the points of a curve."""
+
+plot_option: Callable[..., Any] = click.option(
+    "--plot", "plot_to", type=click.Path(path_type=Path, dir_okay=False), help="Draw it too, as SVG (needs matplotlib)."
+)
+
+
+def check_plot(path: Path | None) -> None:
+    """Before hours of measuring: that there will be a way to draw. Raises `click.ClickException`."""
+    if path is None:
+        return
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise click.ClickException("--plot: it needs matplotlib; install it with: pip install 'offerer[sim]'") from None
+    if not path.absolute().parent.is_dir():
+        raise click.ClickException(f"--plot: {path}: there is no such directory")
+
+
+def draw(path: Path | None, parts: Sequence[tuple[str, str, Curves]], *, log: bool = False) -> None:
+    """One picture of several parts, each with the titles of its axes, x and y. With `log` both axes are logarithmic."""
+    if path is None:
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.2 * len(parts)), layout="constrained")
+    for axis, (x_title, y_title, curves) in zip(figure.subplots(len(parts), squeeze=False)[:, 0], parts, strict=True):
+        for name, points in curves.items():
+            axis.plot([x for x, _ in points], [y for _, y in points], marker="." if log else "", label=name)
+        axis.set_xlabel(x_title)
+        axis.set_ylabel(y_title)
+        if log:
+            axis.set_xscale("log")
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(bottom=0)
+        if len(curves) > 1:
+            axis.legend(fontsize="small")
+    try:
+        figure.savefig(path, format="svg", metadata={"Date": None})
+    except OSError as error:
+        raise click.ClickException(f"--plot: {path}: {error.strerror}") from None
