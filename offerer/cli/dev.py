@@ -75,7 +75,6 @@ Without a Docker engine, tasks run as plain processes; their commands are also l
 @click.option(
     "--git",
     type=click.Path(file_okay=False, resolve_path=True),
-    default="",
     help="Commit whatever is deployed to the Git repository there.",
 )
 def dev(files: tuple[Path, ...], **options: Any) -> None:
@@ -98,7 +97,7 @@ def dev(files: tuple[Path, ...], **options: Any) -> None:
         os.environ["PATH"] = os.pathsep.join([*beside, os.environ.get("PATH", os.defpath)])
     with _state_dir(options["state_dir"]) as state_dir:
         setup = Setup(state_dir, options["hosts"], runtime, options["docker_host"], options["listen"] or "",
-                      options["git"])  # fmt: skip
+                      options["git"] or "")  # fmt: skip
         sys.exit(asyncio.run(_run(setup, files, options["environment"], up=up, once=once, timeout=options["timeout"])))
 
 

@@ -113,12 +113,12 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **more}
 
 
-def run_dev(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run_dev(*arguments: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
     """Run to the end. One that hangs is aborted, and says where it hung."""
     command = ["timeout", "-s", "ABRT", "60", sys.executable, "-X", "faulthandler", "-m", "offerer.cli.main", "dev"]
     return subprocess.run(
         [*command, "--listen", f"127.0.0.1:{free_port()}", *arguments],
-        capture_output=True, text=True, timeout=150, check=False, env=environment(**env),
+        capture_output=True, text=True, timeout=150, check=False, env=environment(**env), cwd=cwd,
     )  # fmt: skip
 
 
@@ -280,9 +280,11 @@ def test_the_same_file_runs_on_a_laptop_with_an_overlay_of_its_own(tmp_path: Pat
     file.write_text("service: one\njobs: {x: {image: 'x:1', host: db-1, env_file: x.env}}\n")
     (tmp_path / "one.dev.yaml").write_text("jobs: {x: {host: , replicas: 2}}\n")
     (tmp_path / "x.env").write_text("A=1\n")
-    done = run_dev(str(file), "--up", "--once", "--runtime", "fake", "--env", "dev")
+    done = run_dev(str(file), "--up", "--once", "--runtime", "fake", "--env", "dev", PYTHONPATH=str(ROOT), cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "one@dev/x/1" in done.stdout and "one@dev/x/2" in done.stdout
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["one.dev.yaml", "one.yaml", "x.env"], "nothing is committed where nobody asked for it"
 
 
 # -- as containers --------------------------------------------------------------------------------------------
