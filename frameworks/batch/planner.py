@@ -75,6 +75,10 @@ class Planner:
         """Containers that are to stop, and when each was asked to; 0: not yet, or whoever was may have forgotten."""
         self._kill_at: Time | None = None
         """When one of them is to be asked (again)."""
+        self._waiting: dict[str, int] = {}
+        """How many instances of each job wait for a place."""
+        self._wants: dict[tuple[Resources, tuple[Constraint, ...]], int] = {}
+        """The same by what they need."""
         self._stated: Demand | None = None
         self._refused_until: Time = 0
         self._looking = False
@@ -195,6 +199,7 @@ class Planner:
                 continue
             if alarm.what == "again" and not instance.live and not instance.outcome:
                 job.ready.append(instance.index)
+                self._state.touched[job.id] = job
             elif alarm.what == "limit" and instance.live:
                 instance.overran = True
                 self.stop([job.task_id(instance)], now)
@@ -447,14 +452,10 @@ class Planner:
 
     def _state_demand(self, now: Time) -> list[Decision]:
         """State what waits for a place, where that has changed."""
-        counts: dict[tuple[Resources, tuple[Constraint, ...]], int] = {}
-        for job in self._state.queue:
-            if waiting := job.startable:
-                kind = (job.plan.resources, job.plan.constraints)
-                counts[kind] = counts.get(kind, 0) + waiting
+        self._count_waiting()
         wants = [
             Want(resources, count, constraints, per_host=1 if resources.ports else 0)
-            for (resources, constraints), count in counts.items()
+            for (resources, constraints), count in self._wants.items()
         ]
         demand = Demand(None if self._looking else tuple(wants))
         if demand == self._stated:
@@ -462,6 +463,21 @@ class Planner:
         more = _more(self._stated, demand)
         self._stated = demand
         return [Revive(), demand] if more and now < self._refused_until else [demand]
+
+    def _count_waiting(self) -> None:
+        """Count anew what waits of the jobs that something happened to; there may be thousands of others."""
+        for job in self._state.touched.values():
+            before, now = self._waiting.pop(job.id, 0), job.startable
+            if now:
+                self._waiting[job.id] = now
+            if now != before:
+                kind = (job.plan.resources, job.plan.constraints)
+                count = self._wants.get(kind, 0) + now - before
+                if count:
+                    self._wants[kind] = count
+                else:
+                    del self._wants[kind]
+        self._state.touched.clear()
 
 
 def _amounts(plan: TaskPlan) -> Resources:

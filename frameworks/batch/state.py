@@ -32,6 +32,8 @@ class State:
         self.ended: deque[Job] = deque()
         """Those that have ended, the oldest end first."""
         self.number = 0
+        self.touched: dict[str, Job] = {}
+        """The jobs of which another number of instances may wait than when the planner last counted them."""
         self.problems: dict[str, str] = {}
         """What could not be read in the store, or runs and cannot be told of, by key."""
         self._changed: dict[str, Job] = {}
@@ -50,11 +52,13 @@ class State:
             self.ended.append(job)
         else:
             bisect.insort(self.queue, job, key=lambda each: each.order)
+            self.touched[job.id] = job
 
     def stop(self, job: Job, why: str, outcome: str, now: Time) -> list[TaskId]:
         """Start no more of it. Returns the containers of it that are to be stopped."""
         job.stop, job.stop_outcome = why, outcome
         job.ready.clear()
+        self.touched[job.id] = job
         self.journal.put(job.key, job.to_bytes())
         self.conclude(job, now)
         return [job.task_id(each) for each in job.instances.values() if each.live and each.launched]
@@ -64,7 +68,7 @@ class State:
     def note(self, job: Job, instance: Instance) -> None:
         """Something about this instance changed that must survive."""
         job.note(instance)
-        self._changed[job.id] = job
+        self._changed[job.id] = self.touched[job.id] = job
 
     def started(self, job: Job, at: Time) -> None:
         """The first instance of a job runs."""

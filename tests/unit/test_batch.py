@@ -331,12 +331,14 @@ def test_every_instance_ends_once_whatever_happens(seed: int) -> None:
                 cluster.advance(5)
         if round_ == 6:
             batch.cancel(jobs[3])
+        assert sum(batch.planner._wants.values()) == sum(each.startable for each in batch.state.queue)
     simulation.network.weather = Weather()
     cluster.advance("30m")
     rows = [batch.row(each) for each in jobs]
     assert [row["state"] for row in rows] == ["finished", "failed", "failed", "cancelled"], rows
     assert [row["finished"] for row in rows[:3]] == [40, 0, 0] and rows[1]["failed"] == 10 and rows[2]["failed"] == 3
     assert all(row["running"] == row["waiting"] == 0 for row in rows)
-    assert not cluster.tasks("batch") and not batch.planner._dying and not batch.planner._ours
+    planner = batch.planner
+    assert not cluster.tasks("batch") and not planner._dying and not planner._ours and not planner._wants
     assert all(each["failures"] == 3 for each in batch.instances(jobs[1]))
     simulation.check_settled()
