@@ -23,7 +23,7 @@ from offerer.wire.rpc_errors import abort
 REGISTER_WITHIN: Time = 10 * SECOND
 WRITTEN_WITHIN: Time = SECOND
 MAX_NAME = 253
-PER_TURN = 8
+PER_TURN = 4
 """Messages of executors handled in one turn of the event loop: behind thousands of statuses, offers would be late."""
 Context = grpc.aio.ServicerContext[Any, Any]
 
