@@ -24,6 +24,7 @@ _RETRY: Final = 1.0  # seconds until the next try, twice as long each time
 _LONGEST_RETRY: Final = 60.0
 _PATIENCE: Final = 60.0  # seconds that git may take, with whatever hooks there are
 _PROBLEM: Final = "git"
+_OURS: Final = "offerer.story"  # set in the configuration of a repository that is for this
 _SELF: Final = "offerer"
 _log = logging.getLogger(__name__)
 
@@ -75,9 +76,7 @@ class Repository:
         self._state.problems[_PROBLEM] = problem
 
     async def _commit(self, deployment: Deployment) -> None:
-        if not (self.directory / ".git").exists():
-            self.directory.mkdir(parents=True, exist_ok=True)
-            await self._git("init", "--quiet")
+        await self._make_sure_of_it()
         last = await self._git("log", "-1", "--format=%B", ignore_failure=True)
         if f"Deployment: {deployment.id}" in last.splitlines():
             return  # before a crash
@@ -96,6 +95,18 @@ class Repository:
             "commit", "--quiet", "--allow-empty", "--no-verify", "--no-gpg-sign", "--cleanup=verbatim", "--file=-",
             text=message_of(deployment, *pushed), env=_identities(deployment),
         )  # fmt: skip
+
+    async def _make_sure_of_it(self) -> None:
+        """Have a repository of our own there: never commit to one that somebody keeps for something else."""
+        if not (self.directory / ".git").exists():
+            self.directory.mkdir(parents=True, exist_ok=True)
+            await self._git("init", "--quiet")
+        elif (await self._git("config", "--get", _OURS, ignore_failure=True)).strip() == "true":
+            return
+        if await self._git("rev-parse", "--verify", "--quiet", "HEAD", ignore_failure=True):
+            mark = f"git -C {self.directory} config {_OURS} true"
+            raise GitFailed(f"it is a repository of something else; name another directory, or if not: {mark}")
+        await self._git("config", _OURS, "true")
 
     async def _git(
         self, *arguments: str, text: str = "", env: Mapping[str, str] | None = None, ignore_failure: bool = False

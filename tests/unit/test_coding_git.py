@@ -121,6 +121,20 @@ async def test_a_failure_is_reported_and_made_up_for(story: Path, monkeypatch: p
         await until(lambda: "git" not in c.state.problems)
 
 
+async def test_a_repository_of_something_else_is_left_alone(story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frameworks.git, "_RETRY", 0.01)
+    story.mkdir(parents=True)
+    git(story, "init", "--quiet")
+    git(story, "-c", "user.name=amy", "-c", "user.email=amy@laptop", "commit", "--allow-empty", "-m", "my program")
+    async with hosted(MemoryStore(), git=str(story)) as c:
+        await c.push(ONE.format(version=1))
+        await c.call("up", target="one", who="amy@laptop")
+        await until(lambda: "it is a repository of something else" in c.state.problems.get("git", ""))
+        assert subjects(story) == ["my program"] and not (story / "one.yaml").exists()
+        git(story, "config", "offerer.story", "true")
+        assert await told(c, story, 2) == ["my program", "one: up at r1: because"]
+
+
 async def test_git_that_is_not_there_is_a_problem_too(story: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "environ", {**os.environ, "PATH": str(story)})
     async with hosted(MemoryStore(), git=str(story)) as c:
