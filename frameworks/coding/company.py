@@ -160,10 +160,11 @@ class Company:
 
     def _same(self, rule: Rule, task: Task, plan: TaskPlan, in_hand: Iterable[Host]) -> Limit:
         """Where most of the others are, of those that go by the same rules; for the first where there is most room."""
+        says = self._state.plan(task) or plan  # without what is added for one move
         there = Counter(
             value
             for seat in self._staying(task)
-            if (value := seat.value(rule.attribute)) is not None and self._goes_by_the_same_rules(seat, plan)
+            if (value := seat.value(rule.attribute)) is not None and self._goes_by_the_same_rules(seat, says)
         )
         detail = "the others are there"
         if not there:

@@ -20,7 +20,7 @@ from offerer import TaskState, Time
 
 def note_draining(task: Task, run: Run, draining: bool) -> None:
     """The cluster says whether the host of this container is to be emptied."""
-    if run.moving == LOST and run.evicted:
+    if run.moving == LOST and run is not task.run:
         return
     if draining:
         if run.moving == REBALANCE and run is task.run:
@@ -30,10 +30,16 @@ def note_draining(task: Task, run: Run, draining: bool) -> None:
         run.moving = ""
 
 
-def note_back(run: Run) -> None:
+def note_back(state: State, task: Task, run: Run) -> None:
     """The host of this container answers: it need not move for that any more, unless it is too late."""
-    if run.moving == LOST and not run.evicted:
+    if run.moving != LOST:
+        return
+    if run is task.run:
         run.moving = ""
+    elif task.run is None:  # its successor has ended meanwhile, so it may have its place back
+        run.evicted = False
+        if state.strategy(task.name.of_job).start_first:
+            run.moving = ""
 
 
 def note_lost(state: State, now: Time) -> list[Time]:
@@ -136,8 +142,8 @@ def give_up_place(task: Task) -> None:
     if run is not None and run.evicted and run.moving and not run.kill_sent:
         task.old.remove(run)
         task.run, task.move, run.evicted = run, "", False
-        if run.running:
-            note_back(run)
+        if run.running and run.moving == LOST:
+            run.moving = ""
 
 
 def movers(state: State) -> list[Task]:
@@ -161,11 +167,11 @@ def movers(state: State) -> list[Task]:
 def is_to_go(state: State, task: Task) -> bool:
     """Whether it is to move and has not begun to; an update that replaces it moves it too."""
     run = task.run
-    if run is None or not run.moving or run.evicted or task.on_their_way_out:
+    if run is None or not run.moving or task.on_their_way_out:
         return False
     if run.moving == LOST:
         return run.state is TaskState.UNREACHABLE and task.wanted is not None
-    if run.kill_sent or task.old or state.ends_by_itself(task):
+    if run.evicted or run.kill_sent or task.old or state.ends_by_itself(task):
         return False
     return run.launched and run.state is not TaskState.UNREACHABLE and state.same(task, run.revision, task.wanted)
 

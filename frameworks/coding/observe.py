@@ -51,7 +51,7 @@ def _progress(state: State, task: Task, run: Run, status: TaskStatus, now: Time)
         run.since = status.at or now
     note_draining(task, run, status.draining)
     if status.state is not TaskState.UNREACHABLE:
-        note_back(run)
+        note_back(state, task, run)
     was_ready, known = run.ready, run.healthy
     run.state, run.message = status.state, describe(status)
     run.healthy = known if status.healthy is None else status.healthy

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from frameworks.coding.names import JobName, Target, TaskName, did_you_mean, natural
-from frameworks.coding.rollout import cancel, put_update, start
+from frameworks.coding.rollout import cancel, put, put_update, start
 from frameworks.coding.plans import JobPlan
 from frameworks.coding.possible import why_impossible
 from frameworks.coding.records import Scale, Task
@@ -220,6 +220,9 @@ def down(state: State, targets: Sequence[Target], now: Time) -> Answer:
     for target in targets:
         for job in _up_everywhere(state, target):
             state.want_everywhere(job, None)
+            if update := state.updates.get(job.service):
+                update.everywhere.pop(job.job, None)  # nothing of it is there to take back
+                put(state, job.service, update)
     changed = [task for task in tasks if task.wanted is not None]
     for task in changed:
         state.want(task, None, now)

@@ -184,7 +184,8 @@ class Task:
     @property
     def leaving(self) -> Run | None:
         """The container that is to make room on its host for another of this task elsewhere, if there is one."""
-        return next((run for run in self.containers if run.moving and not run.left_behind), None)
+        present = [self.run] if self.run else []
+        return next((run for run in [*present, *self.on_their_way_out] if run.moving), None)
 
     @property
     def on_their_way_out(self) -> list[Run]:

@@ -15,7 +15,7 @@ from frameworks.coding.deployments import Deployments
 from frameworks.coding.graph import Graph
 from frameworks.coding.names import JobName, Target, TaskName, natural, parse_task_name
 from frameworks.coding.plans import JobPlan, TaskPlan
-from frameworks.coding.records import EVERYWHERE, REBALANCE, SCALES, TASKS, UPDATES, Scale, Task, Update
+from frameworks.coding.records import EVERYWHERE, LOST, REBALANCE, SCALES, TASKS, UPDATES, Scale, Task, Update
 from frameworks.coding.revisions import PREFIX as REVISIONS
 from frameworks.coding.revisions import Revision, read_key, read_revision
 from frameworks.coding.secrets import PREFIX as SECRETS
@@ -160,6 +160,7 @@ class State:
                 task.old.remove(old)
                 task.old += [run] if run else []
                 task.run, old.revision = old, task.wanted
+                old.moving = "" if old.moving == LOST else old.moving
                 self.changed(task)
                 return
 
