@@ -523,7 +523,8 @@ class SimCluster:
         before = self.ready(str(job))
         self.asked_to_stop.add(task_id)
         after = self.ready(str(job))
-        moved = any(run.id == task_id and run.moving == DRAIN for run in self.state.task(name).old)
+        task = self.state.task(name)
+        moved = task.wanted is not None and any(run.id == task_id and run.moving == DRAIN for run in task.old)
         assert not moved or before == after, f"the move of {task_id} leaves {after} ready of {before}"
         strategy, update = self.state.strategy(job), self.state.updates.get(job.service)
         goals = update.targets if update else {}

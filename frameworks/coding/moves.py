@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from frameworks.coding.names import JobName
-from frameworks.coding.obstacles import steady_at
+from frameworks.coding.obstacles import lacking_secret, steady_at
 from frameworks.coding.placement import Host
 from frameworks.coding.records import DRAIN, LOST, REBALANCE, Run, Task
 from frameworks.coding.state import State
@@ -159,7 +159,7 @@ def movers(state: State) -> list[Task]:
         plan = state.plan(task)
         if plan is None or plan.only_on(drained) or plan.on_host_lost is None:
             task.tied = plan is not None  # one that waits for its host when that is lost does not leave it either
-        elif may_set_off(state, task):
+        elif may_set_off(state, task) and lacking_secret(state, task) is None:
             found.append(task)
     return found
 

@@ -159,7 +159,13 @@ def _is_to_leave(state: State, task: Task, run: Run) -> str:
         stays = plan is not None and plan.on_host_lost is None and plan.tied_to is None
         ties = "it stays with its host (on_host_lost: wait)" if stays else "it may run nowhere else"
         return f"{why}; {ties}: stop it with offerer drain {run.host} --force"
-    return f"{why}; {task.shortage or f'it moves after others of {task.name.of_job}'}"
+    return f"{why}; {_held_up(state, task) or f'it moves after others of {task.name.of_job}'}"
+
+
+def _held_up(state: State, task: Task) -> str:
+    """What keeps a task from moving that is to; empty where nothing is known to."""
+    secret = lacking_secret(state, task)
+    return secrets.missing(secret.stored_as, secret.version) if secret else task.shortage
 
 
 def _lost(state: State, task: Task, run: Run, now: Time) -> str:
@@ -172,7 +178,7 @@ def _lost(state: State, task: Task, run: Run, now: Time) -> str:
     left = run.since + plan.on_host_lost - now
     if left > 0:
         return f"it moves in {-(-left // SECOND)} s"
-    return f"it is to move: {task.shortage or 'waits for an offer'}"
+    return f"it is to move: {_held_up(state, task) or 'waits for an offer'}"
 
 
 def _odd(state: State, task: Task) -> str:

@@ -386,3 +386,21 @@ def name_of(c: SimCluster, name: TaskName) -> str:
 
 Commands.TestCase.settings = settings(stateful_step_count=40, max_examples=12)
 TestCommands = Commands.TestCase
+
+
+def test_a_task_whose_secret_is_gone_stays_where_it_is() -> None:
+    machine = Commands()
+    web = "web: {image: web:1, secrets: {key: store}}"
+    machine.begin(file=f"service: core\njobs: {{{web}}}\n", last="", shop=False)  # type: ignore[call-arg]
+    c = machine.cluster
+    c.settle()
+    (was,) = c.running().items()
+    machine.take(c.state.secrets.remove("key", "me", 0))  # by another tool: the command would refuse
+    c.set_availability(was[1], Availability.DRAINING)
+    c.advance(100)
+    assert c.running() == dict([was])
+    assert c.reason("core/web/1").endswith("; the secret key was removed; set it with: offerer secret set key, then "
+                                           "push and update")  # fmt: skip
+    c.lose(was[1])
+    c.advance(200)
+    assert "it is to move: the secret key was removed" in c.reason("core/web/1")
