@@ -86,11 +86,7 @@ class Api(Calls):
             except Conflict:
                 raise Conflict("somebody else pushed one of these services at the same time; push again") from None
             self._state.secrets.took_place(push.secrets)
-            scales = dict(self._state.scales)
             self._state.add_revisions(push.revisions)
-            for job in scales.keys() - self._state.scales.keys():
-                was = scales[job].replicas
-                push.warnings.append(f"{job} is no longer scaled to {was}: what its file says has changed")
             self._context.wake()
         services = [{**views.revision_row(each), "changed": True} for each in push.revisions]
         services += [{**views.revision_row(each), "changed": False} for each in push.unchanged]

@@ -56,12 +56,21 @@ def prepare_push(state: State, files: Sequence[PushedFile], who: str, message: s
         faults, warnings = check_dependencies(checked, depends_on)
         jobs = {job.name: job for revision in _after(state, push) for job in revision.jobs.values()}
         beside, more = check_company(checked, jobs)
-        faults, warnings = [*faults, *beside], [*warnings, *more]
+        faults, warnings = [*faults, *beside], [*warnings, *more, *_unscaled(state, push.revisions)]
         faults += _never_finished(state, [*push.revisions, *push.unchanged])
         problems = [_fault_text(fault, checked) for fault in faults]
     if problems:
         raise InvalidInput("\n".join(problems))
     return push._replace(warnings=warnings)
+
+
+def _unscaled(state: State, pushed: Sequence[Revision]) -> list[str]:
+    """The jobs whose number of tasks was set by command, which a push with another number in the file overrules."""
+    return [
+        f"{job} will no longer be scaled to {state.scales[job].replicas}: what its file says has changed"
+        for revision in pushed
+        for job in state.overruled(revision)
+    ]
 
 
 def _never_finished(state: State, pushed: Sequence[Revision]) -> list[Fault]:

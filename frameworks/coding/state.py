@@ -242,11 +242,15 @@ class State:
             self.revisions.setdefault(revision.service, {})[revision.number] = revision
             self._highest[revision.service] = max(revision.number, self._highest.get(revision.service, 0))
             self.some_keep_apart |= revision.keeps_apart
-            for job, scale in list(self.scales.items()):
-                plan = revision.jobs.get(job.job)
-                if job.service == revision.service and (plan is None or plan.like_tasks != scale.file):
-                    self.scale(job, None)  # what is pushed now has the last word
+            for job in self.overruled(revision):
+                self.scale(job, None)
         self._draw_graph()
+
+    def overruled(self, revision: Revision) -> list[JobName]:
+        """The jobs whose number of tasks was set by command, and of which this revision says something new."""
+        scaled = [job for job in self.scales if job.service == revision.service]
+        jobs = revision.jobs
+        return [job for job in scaled if job.job not in jobs or jobs[job.job].like_tasks != self.scales[job].file]
 
     def scale(self, job: JobName, scale: Scale | None) -> None:
         """From now on the job is to have so many tasks, or with None as many as its file says."""

@@ -472,7 +472,7 @@ def test_scale_holds_until_the_file_says_another_number(cluster: Processes, shop
     assert "is scaled to 3" in run(cluster, "history", shop, "--revisions").stderr
     (tmp_path / "shop.yaml").write_text(SHOP.format(name=shop, version=1).replace("replicas: 2", "replicas: 1"))
     pushed = run(cluster, "push", str(tmp_path / "shop.yaml"))
-    assert pushed.stderr == f"note: {shop}/web is no longer scaled to 3: what its file says has changed\n"
+    assert pushed.stderr == f"note: {shop}/web will no longer be scaled to 3: what its file says has changed\n"
     assert run(cluster, "ps", shop).stderr == ""
     assert run(cluster, "update", shop, "--watch").exit_code == 0
     assert len(json.loads(run(cluster, "ps", shop, "--json").output)) == 2
