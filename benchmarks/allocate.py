@@ -38,7 +38,7 @@ Offers = dict[FrameworkId, list[OfferId]]
 
 
 def measure(hosts: int, frameworks: int, roles: str) -> dict[str, Any]:
-    """One size. Times are in seconds; a cycle is the declines of everything together with the allocation they cause."""
+    """One size. Times are seconds of processor time; a cycle is the declines of everything and the allocation after."""
     cluster = Cluster()
     for i in range(frameworks):
         role = (Role(f"role-{i}" if roles == "each" else "*"),)
@@ -73,9 +73,9 @@ def measure(hosts: int, frameworks: int, roles: str) -> dict[str, Any]:
 
 
 def _allocate(cluster: Cluster, now: int) -> tuple[float, Offers]:
-    started = time.perf_counter()
+    started = time.process_time()
     outputs = cluster.handle(now, e.TimePassed())
-    return time.perf_counter() - started, _offers_of(outputs)
+    return time.process_time() - started, _offers_of(outputs)
 
 
 def _offers_of(outputs: Iterable[Output]) -> Offers:
@@ -89,10 +89,10 @@ def _offers_of(outputs: Iterable[Output]) -> Offers:
 def _cycle(cluster: Cluster, now: int, offers: Offers) -> tuple[float, float, Offers]:
     """Everybody declines everything for good, and it is offered to the next ones: seconds of both, and the offers."""
     declines = [e.OffersDeclined(framework_id, ids, FOREVER) for framework_id, ids in offers.items()]
-    started = time.perf_counter()
+    started = time.process_time()
     for decline in declines:
         cluster.handle(now, decline)
-    declining = time.perf_counter() - started
+    declining = time.process_time() - started
     return declining, *_allocate(cluster, now)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from offerer import garbage
 from offerer.cli.common import json_option
 from offerer.errors import OffererError
 
@@ -45,7 +46,8 @@ def run(scenario: Path, seed: int | None, plot_to: Path | None, as_json: bool) -
     replay = f"offerer sim run {shlex.quote(str(scenario))} --seed {loaded.seed}"
     simulated = Run(loaded, scenario.parent, replay)
     try:
-        report = simulated.run()
+        with garbage.seldom():
+            report = simulated.run()
     except SimulationFailed as failed:
         raise OffererError(str(failed)) from None
     if plot_to is not None:
