@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +26,7 @@ _PATIENCE: Final = 60.0  # seconds that git may take, with whatever hooks there 
 _PROBLEM: Final = "git"
 _OURS: Final = "offerer.story"  # set in the configuration of a repository that is for this
 _SELF: Final = "offerer"
+_LOOK_BACK: Final = 100  # commits: no more than a few of the latest can be waiting still when the process dies
 _log = logging.getLogger(__name__)
 
 
@@ -47,8 +48,8 @@ class Repository:
         if any(self._state.deployments):
             self._dirty.set()
 
-    async def run(self) -> None:
-        """Commit until cancelled."""
+    async def run(self, committed: Callable[[], None]) -> None:
+        """Commit until cancelled; `committed` is called after each commit."""
         delay = _RETRY
         self.look()
         while True:
@@ -58,6 +59,7 @@ class Repository:
                 for deployment in self._state.deployments:
                     await self._commit(deployment)
                     self._state.deployments.done(deployment)
+                    committed()
             except (GitFailed, OSError) as error:
                 self._report(error)
                 await asyncio.sleep(delay)
@@ -77,8 +79,8 @@ class Repository:
 
     async def _commit(self, deployment: Deployment) -> None:
         await self._make_sure_of_it()
-        last = await self._git("log", "-1", "--format=%B", ignore_failure=True)
-        if f"Deployment: {deployment.id}" in last.splitlines():
+        latest = await self._git("log", f"-{_LOOK_BACK}", "--format=%B", ignore_failure=True)
+        if f"Deployment: {deployment.id}" in latest.splitlines():
             return  # before a crash
         revisions = self._state.revisions.get(deployment.service, {})
         revision = revisions.get(deployment.revision) if deployment.revision else None

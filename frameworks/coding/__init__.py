@@ -66,7 +66,7 @@ class Coding(Kept):
             group.create_task(self._writer.run(context), name="coding: write to the store")
             group.create_task(self._watch(context, revision), name="coding: watch the store")
             if self._repository:
-                group.create_task(self._repository.run(), name="coding: commit to Git")
+                group.create_task(self._repository.run(self._writer.look), name="coding: commit to Git")
 
     async def _load(self, context: Context) -> int:
         while True:

@@ -148,16 +148,18 @@ async def test_a_restart_loses_nothing_and_repeats_nothing(story: Path) -> None:
     async with hosted(store, git="/dev/null/nowhere") as c:
         await c.push(ONE.format(version=1))
         await c.call("up", target="one", who="amy@laptop")
+        await c.call("restart", target="one", who="amy@laptop")
         hosts = c.hosts
-    (waiting,) = [entry for key, entry in store.entries.items() if key.startswith("deployments/")]
+    waiting = [entry for key, entry in store.entries.items() if key.startswith("deployments/")]
+    assert len(waiting) == 2
     async with hosted(store, hosts, git=str(story)) as c:
-        await told(c, story, 1)
-        await c.rest()
+        await told(c, story, 2)
+        await until(lambda: c.state.journal.empty)
     assert not [key for key in store.entries if key.startswith("deployments/")]
-    store.entries[waiting.key] = waiting  # as if it had died right after the commit
+    store.entries |= {entry.key: entry for entry in waiting}  # as if it had died right after the commits
     async with hosted(store, hosts, git=str(story)) as c:
         await until(lambda: not any(c.state.deployments))
-    assert subjects(story) == ["one: up at r1: because"]
+    assert subjects(story) == ["one: up at r1: because", "one: restart at r1"]
 
 
 async def test_without_a_repository_nothing_is_kept() -> None:
