@@ -360,7 +360,9 @@ class Api(Calls):
         if len(found) > 1:
             found = [task for task in found if task.run] or found
         if not found:
-            raise NotFound(f"no container of {target} ever ran; start it with: offerer up {target}")
+            late = [task for task in self._state.covered([target]) if task.wanted is not None]
+            fix = f"what it waits for says: offerer why {target}" if late else f"start it with: offerer up {target}"
+            raise NotFound(f"no container of {target} ever ran; {fix}")
         if len(found) > 1:
             names = ", ".join(str(task.name) for task in sorted(found, key=lambda task: natural(task.name)))
             raise InvalidInput(f"{target} has {len(found)} tasks; name one of {names}")

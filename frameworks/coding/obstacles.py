@@ -26,7 +26,7 @@ def obstacle(state: State, task: Task, now: Time) -> str | None:
         return f"revision {task.wanted} of it cannot be read"
     if (secret := lacking_secret(state, task)) is not None:
         return secrets.missing(secret.stored_as, secret.version)
-    if task.blocked:
+    if task.refused:
         return "the cluster refuses it; push a correction and update, or try again with up"
     if task.not_before > now:
         return backoff.waiting_text(task.not_before, task.failures, now)

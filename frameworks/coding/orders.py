@@ -193,8 +193,6 @@ def _like_tasks(state: State, target: Target) -> JobPlan:
     assert job is not None
     if job.everywhere is not None:
         raise Conflict(f"{target} has one task on each host that fits; say which hosts these are in its constraints")
-    if job.everywhere is not None:
-        raise Conflict(f"{target} has one task on each host that fits (one_per_host); there is no number to set")
     if job.replica is None:
         raise Conflict(f"the tasks of {target} have names of their own; add or remove them in its file, and push that")
     return job

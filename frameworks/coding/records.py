@@ -172,6 +172,11 @@ class Task:
         return self.run.ready and self.run.revision == self.wanted and not self.run.evicted
 
     @property
+    def refused(self) -> bool:
+        """Whether it does not run and is not tried again, until somebody asks for that."""
+        return self.blocked and self.run is None
+
+    @property
     def containers(self) -> list[Run]:
         """Those it has, the one that is to stay first."""
         return [self.run, *self.old] if self.run else self.old

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from frameworks.coding.names import JobName, Target, TaskName, natural
-from frameworks.coding.obstacles import reason, spare, steady_at
+from frameworks.coding.obstacles import ended_text, reason, spare, steady_at
 from frameworks.coding.records import UPDATES, Task, Update
 from frameworks.coding.state import State
 from offerer import SECOND, Conflict, NotFound, Time
@@ -122,11 +122,19 @@ def _check_deadline(state: State, service: str, update: Update, left: list[Task]
     first = (flying or left)[0]
     strategy = state.strategy(first.name.of_job)
     due = update.progressed + strategy.deadline
-    if now < due:
+    refused = [task for task in flying if task.refused]
+    if now < due and not refused:
         return [due]
     limit = f"{strategy.deadline // SECOND} s"
-    if flying:
-        why = f"{first.name} did not come up within {limit}: {reason(state, first, now) or 'it does not stay ready'}"
+    if refused:  # no patience helps
+        flying = refused
+        why = f"{refused[0].name} cannot come up: {reason(state, refused[0], now)}"
+    elif flying:
+        tried = f"{ended_text(first)}; " if first.run is not None and first.failures and first.last else ""
+        why = (
+            f"{first.name} did not come up within {limit}: "
+            f"{tried}{reason(state, first, now) or 'it does not stay ready'}"
+        )
     else:
         why = f"{first.name} could not be replaced within {limit}: too few tasks of {first.name.of_job} are ready"
     if strategy.on_failure == "rollback" and not update.back:
@@ -283,12 +291,16 @@ def pause(state: State, service: str, who: str) -> None:
 
 
 def resume(state: State, service: str, now: Time) -> None:
-    """Go on, with patience anew."""
+    """Go on, with patience anew; what the cluster refused is tried once more."""
     update = _under_way_in(state, service)
     if not update.paused:
         raise Conflict(f"the update of {service} is not paused")
     if update.paused.startswith(CANARIES):
         raise Conflict(f"the update of {service} waits with its canaries; go on with: offerer promote {service}")
+    for task in remaining(state, update, now):
+        if task.refused:
+            task.blocked = False
+            state.changed(task)
     update.paused, update.progressed = "", now
     put(state, service, update)
 

@@ -56,6 +56,7 @@ def task_row(state: State, task: Task, now: Time) -> dict[str, Any]:
         "tied": task.tied,
         "ends": state.ends_by_itself(task),
         "failures": task.failures,
+        "refused": task.refused,
         "reason": reason(state, task, now),
         "last": asdict(task.last) if task.last else None,
     }
@@ -108,9 +109,18 @@ def service_row(state: State, target: Target, now: Time) -> dict[str, Any]:
         "running": sum(task.running for task in up),
         "stopping": sum(task.wanted is None for task in unsettled),
         "settled": not unsettled and target.service not in state.updates,
-        "update": update_row(state, target.service, now) if target.service in state.updates else None,
+        "update": _update_to_show(state, target.service, up, now),
         "reasons": [f"{why} (×{n})" if n > 1 else why for why, n in reasons.most_common() if why],
     }
+
+
+def _update_to_show(state: State, service: str, up: Sequence[Task], now: Time) -> dict[str, Any] | None:
+    """The update under way; of one that came to nothing, how it ended, as long as something is not at the newest."""
+    newest, row = state.newest(service), update_row(state, service, now)
+    if row is None or not row["outcome"]:
+        return row
+    behind = newest is not None and any(task.wanted != newest.number for task in up)
+    return row if behind and row["outcome"] != "done" else None
 
 
 def update_row(state: State, service: str, now: Time) -> dict[str, Any] | None:

@@ -376,8 +376,8 @@ def _with_clock_times(value: Any) -> Any:
 
 def _update_text(row: Row) -> str:
     going = row["update"]
-    if not going:
-        return ""
+    if not going or going["outcome"]:
+        return going["outcome"] if going else ""
     how = "paused" if going["paused"] else "goes back" if going["back"] else going["moving"]
     return f"{going['moved']}/{going['of']}" + (f" {how}" if how else "")
 

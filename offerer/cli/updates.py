@@ -131,7 +131,7 @@ def _under_way(session: Session, service: str) -> bool:
 def watch(session: Session, services: Iterable[str], timeout: float | None, quiet: bool) -> int:
     """Follow the updates of these services. The exit code: 0 done, 1 failed or rolled back, 2 paused."""
     until = None if timeout is None else time.monotonic() + timeout
-    left, paused, failed = list(services), [], []
+    left, paused, failed, turned = list(services), [], [], set[str]()
     with progress(quiet) as show:
         while left:
             rows: list[dict[str, Any]] = []
@@ -139,6 +139,9 @@ def watch(session: Session, services: Iterable[str], timeout: float | None, quie
                 answer = session.call(FRAMEWORK, "rollout", {"target": service})
                 going = answer["update"]
                 rows += answer["tasks"]
+                if not quiet and service not in turned and going and going["back"] and not going["outcome"]:
+                    turned.add(service)
+                    click.echo(f"the update of {service} goes back: {going['why']}", err=True)
                 if going is None or going["outcome"] == "done":
                     left.remove(service)
                 elif going["outcome"]:

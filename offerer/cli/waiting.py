@@ -57,7 +57,7 @@ def wait_until_done(
 ) -> None:
     """Look again and again until all these tasks are as wanted, and with `moved` none of them is to leave its host.
 
-    Leaves with exit code 1 where time runs out.
+    Leaves with exit code 1 where time runs out, or the cluster refuses one of them so that waiting is of no use.
     """
     services = sorted({name.split("/")[0] for name in names})
     wanted = set(names)
@@ -70,10 +70,12 @@ def wait_until_done(
             show(rows, len(wanted) - len(late), len(wanted))
             if not late:
                 break
-            if time.monotonic() >= deadline:
-                listed = "; ".join(f"{name(row)} {row['state']}: {row['reason']}" for row in late[:5])
-                more = f"; and {len(late) - 5} more" if len(late) > 5 else ""
-                fail(f"not {what} after {timeout:g} s: {listed}{more}")
+            refused = [row for row in late if row["refused"]]
+            if refused or time.monotonic() >= deadline:
+                told = refused or late
+                listed = "; ".join(f"{name(row)} {row['state']}: {row['reason']}" for row in told[:5])
+                more = f"; and {len(told) - 5} more" if len(told) > 5 else ""
+                fail(f"not {what}{'' if refused else f' after {timeout:g} s'}: {listed}{more}")
             time.sleep(POLL)
     if not as_json:
         click.echo(f"{len(wanted)} task{'' if len(wanted) == 1 else 's'} {what}")

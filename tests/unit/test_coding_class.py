@@ -177,6 +177,26 @@ async def test_status_tells_how_far_an_update_is() -> None:
         assert (row["update"], row["settled"]) == (None, True)
 
 
+async def test_status_tells_that_an_update_was_taken_back_until_all_is_at_the_newest_revision() -> None:
+    async with hosted(MemoryStore()) as bench:
+        await bench.push(CORE)
+        await bench.call("up", target="core")
+        await bench.push(CORE.replace("web:1", "web:2"))
+        bench.crashes_on_start = lambda _: True
+        await bench.call("update", target="core", who="me")
+        await bench.call("abort", target="core", who="me")
+        bench.crashes_on_start = lambda _: False
+        bench.advance(60)
+        await bench.rest()
+        (row,) = (await bench.call("status", target="core"))["services"]
+        assert (row["update"]["outcome"], row["update"]["why"]) == ("rolled back", "aborted by me")
+        await bench.call("update", target="core", who="me")
+        bench.advance(600)
+        await bench.rest()
+        (row,) = (await bench.call("status", target="core"))["services"]
+        assert row["update"] is None and row["revisions"] == [2]
+
+
 async def test_history_has_what_ran_and_what_was_pushed() -> None:
     async with hosted(MemoryStore()) as bench:
         await bench.push(ONE)
@@ -195,9 +215,15 @@ async def test_history_has_what_ran_and_what_was_pushed() -> None:
 async def test_a_task_is_found_by_its_name_even_after_it_ended() -> None:
     async with hosted(MemoryStore()) as bench:
         await bench.push(CORE)
-        with pytest.raises(NotFound, match="no container of core/web/1 ever ran"):
+        with pytest.raises(NotFound, match="no container of core/web/1 ever ran; start it with: offerer up core/web/1"):
             await bench.call("task", target="core/web/1")
+        bench.crashes_on_start = lambda name: name.job == "mysql"
         await bench.call("up", target="core")
+        with pytest.raises(NotFound, match="core/web/1 ever ran; what it waits for says: offerer why core/web/1"):
+            await bench.call("task", target="core/web/1")
+        bench.crashes_on_start = lambda _: False
+        bench.advance(2)
+        await bench.rest()
         assert (await bench.call("task", target="core/web/1"))["task_id"] == "core.web.1.r1-1"
         with pytest.raises(InvalidInput, match="core/web has 3 tasks; name one of core/web/1, core/web/2, core/web/3"):
             await bench.call("task", target="core/web")

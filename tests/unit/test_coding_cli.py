@@ -8,13 +8,16 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+from offerer.cli.common import Session
 from offerer.cli.main import main
+from offerer.cli.updates import watch
 from offerer.errors import InvalidInput
 from offerer.master.__main__ import command as master
 from tests.processes import Processes, processes, wait_for
@@ -234,8 +237,30 @@ def test_an_update_that_fails_rolls_back_and_exits_with_1(cluster: Processes, tm
     failed = run(cluster, "update", "back", "--watch")
     assert failed.exit_code == 1
     assert "the update of back was rolled back: back/web/1 did not come up within 1 s: " in failed.output
+    assert "rolled back" in run(cluster, "status", "back").output
     rows = json.loads(run(cluster, "ps", "back", "--json").output)
     assert [(row["revision"], row["state"]) for row in rows] == [(1, "RUNNING")] * 2
+
+
+def test_watching_tells_when_an_update_turns_back(capsys: pytest.CaptureFixture[str]) -> None:
+    going = {"outcome": "", "paused": "", "back": True, "why": "one/web/1 did not come up within 60 s"}
+    answers = iter([going, going, {**going, "outcome": "rolled back"}])
+    session = SimpleNamespace(call=lambda *_: {"update": next(answers), "tasks": []})
+    assert watch(cast(Session, session), ["one"], None, quiet=False) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "the update of one goes back: one/web/1 did not come up within 60 s",
+        "the update of one was rolled back: one/web/1 did not come up within 60 s",
+    ]
+
+
+def test_waiting_ends_where_the_cluster_refuses_a_task(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "refused.yaml"
+    file.write_text("service: refused\njobs: {web: {image: web:1, labels: {fake.start_after: soon}}}\n")
+    run(cluster, "push", str(file))
+    failed = run(cluster, "up", "refused", "--wait")
+    assert failed.exit_code == 1
+    assert "error: not up: refused/web/1 WAITING: ERROR: " in failed.output
+    assert "push a correction and update" in failed.output
 
 
 def test_down_waits_until_all_is_gone(cluster: Processes, shop: str) -> None:

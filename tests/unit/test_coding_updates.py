@@ -106,6 +106,36 @@ def test_a_successor_whose_probe_fails_never_takes_over_and_the_update_rolls_bac
     assert str(row["why"]).startswith("one/web/1 did not come up within 60 s: replaces one.web.1.r1-1")
 
 
+def test_an_update_waits_no_longer_for_a_task_that_the_cluster_refuses() -> None:
+    c = updating("on_failure: rollback")
+    c.settle()
+    c.end("one/web/1", TaskState.ERROR)
+    c.advance(20)
+    row = c.rollout("one")
+    assert row["outcome"] == "rolled back" and revisions(c) == [1, 1, 1]
+    assert str(row["why"]).startswith("one/web/1 cannot come up: ERROR")
+
+
+def test_resume_has_what_the_cluster_refused_tried_again() -> None:
+    c = updating("healthy_for: 2s")
+    c.settle()
+    c.end("one/web/1", TaskState.ERROR)
+    c.advance(1)
+    assert str(c.rollout("one")["paused"]).startswith("one/web/1 cannot come up: ERROR")
+    c.resume("one")
+    c.advance(30)
+    assert revisions(c) == [2, 2, 2] and c.rollout("one")["outcome"] == "done"
+
+
+def test_what_never_stayed_up_is_said_with_how_its_last_container_ended() -> None:
+    c = updating(START_FIRST + ", on_failure: rollback, deadline: 60s", "health: {http: /},")
+    c.probe_says = bad(2)  # type: ignore[assignment]
+    c.settle()
+    c.end_container("one.web.1.r2-2")
+    c.advance(61)
+    assert str(c.rollout("one")["why"]).startswith("one/web/1 did not come up within 60 s: FAILED: exit code 1; repl")
+
+
 def test_a_successor_that_flaps_has_to_be_ready_without_interruption() -> None:
     c = updating(START_FIRST, "health: {http: /},", replicas=1)
     for _ in range(5):
