@@ -7,7 +7,7 @@ Within it they can be read by all: the user in the container is whoever its imag
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from executor.spec import SecretFile
@@ -34,9 +34,20 @@ class SecretFiles:
         """Remove those of this container, if there are any."""
         shutil.rmtree(self._directory / container, ignore_errors=True)
 
-    def keep(self, containers: Collection[str]) -> None:
-        """Remove those of all containers but these."""
-        if self._directory.is_dir():
-            for path in self._directory.iterdir():
-                if path.name not in containers:
-                    shutil.rmtree(path, ignore_errors=True)
+    def present(self) -> list[str]:
+        """The containers that have some, by name."""
+        return [path.name for path in self._directory.iterdir()] if self._directory.is_dir() else []
+
+
+def unused(present: Iterable[str], held: Collection[str], ended: Collection[str]) -> list[str]:
+    """Which of these containers need theirs no more: those that ended, and those of no task that is held.
+
+    `held` are the names of the tasks' containers; in a pod they have the container's own name behind that. One that is
+    not made yet has its files already.
+    """
+    return [name for name in present if name in ended or not any(each in held for each in _beginnings(name))]
+
+
+def _beginnings(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    return (".".join(parts[:count]) for count in range(len(parts), 0, -1))

@@ -154,6 +154,11 @@ def group_of(task: Task) -> str:
     return task.spec.labels.get(GROUP) or task.framework_id
 
 
+def own_directory(host: Host) -> str:
+    """What an executor calls a directory of its own where several may run, each for a host, as in ``offerer dev``."""
+    return hashlib.sha256("\0".join((host.cluster, host.id)).encode()).hexdigest()[:16]
+
+
 class SecretFile(NamedTuple):
     """A file on the host that a container sees as `target`."""
 

@@ -46,6 +46,7 @@ from executor.records import (
 )
 from executor.retention import DEFAULT_RETENTION, Ended, Retention, expired
 from executor.runtime import CommandOptions, Inputs, LogChunk, LogOptions
+from executor.secret_files import unused
 from executor.spec import (
     CONTAINER,
     FRAMEWORK,
@@ -56,6 +57,7 @@ from executor.spec import (
     container_name,
     filters,
     main_parts,
+    own_directory,
     parts,
     task_of,
 )
@@ -137,7 +139,8 @@ class DockerRuntime:
 
     async def _find_all(self) -> list[Adopted]:
         information = await self._pool.run(lambda: self._clients.get().info())
-        engine = Engine(information["NCPU"], information["LoggingDriver"], str(self._secrets))
+        secrets = self._secrets / own_directory(self._host)
+        engine = Engine(information["NCPU"], information["LoggingDriver"], str(secrets))
         self._containers = Containers(self._clients, self._host, engine)
         by_task: dict[TaskKey, list[str]] = {}
         for each in await self._pool.run(self._list):
@@ -207,20 +210,21 @@ class DockerRuntime:
 
     async def sweep(self, held: Callable[[], Collection[TaskKey]]) -> set[TaskKey]:
         """Remove ended containers that retention does not keep, and what should not be there at all."""
+        with_secrets = await self._ask(self._containers.secrets.present)  # before anything that makes more of them
         listed = await self._ask(self._list)
         kept = held()  # after listing: whatever was listed and is not held now has no one who wants it
         history: dict[TaskKey, list[dict[str, Any]]] = {}
-        used = set()
         for each in listed:
             key = key_of(each["Labels"])
-            if each["State"] not in _ENDED_STATES and key in kept:
-                used.add(_name(each))
-            elif each["State"] in _ENDED_STATES and key not in kept:
+            if each["State"] in _ENDED_STATES and key not in kept:
                 history.setdefault(key, []).append(each)
             elif key not in kept:
                 _log.warning("removing container %s: its task %s of %s ended", _name(each), key[1], key[0])
                 await self._ask(partial(self._containers.remove, each["Id"], force=True))
-        await self._ask(partial(self._containers.secrets.keep, used))
+        names = {container_name(key, self._host) for key in kept}
+        over = {_name(each) for each in listed if each["State"] in _ENDED_STATES}
+        for name in unused(with_secrets, names, over):
+            await self._ask(partial(self._containers.secrets.remove, name))
         removed: set[TaskKey] = await self._ask(lambda: self._remove_expired(history))
         return {key_of(each["Labels"]) for each in listed} - removed
 

@@ -22,7 +22,7 @@ jobs:
     ports: [{container: 8080, name: http}]
     health: {http: /index.html, interval: 0.2s}
     env_file: web.env
-    stop_grace: 5s
+    stop_grace: 3s
     init_steps:
       write:
         image: busybox:1
@@ -35,7 +35,7 @@ jobs:
           - sh
           - -c
           - 'until pid=$(pidof httpd); do sleep 0.05; done; echo watching $pid;
-            while kill -0 $pid 2>/dev/null; do sleep 0.05; done; echo gone; exit 7'
+            while kill -0 $pid 2>/dev/null; do sleep 0.05; done; echo gone; sleep 60'
       web:
         image: busybox:1
         command: [httpd, -f, -p, '8080', -h, /www]

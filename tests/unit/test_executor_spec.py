@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,13 +11,16 @@ from hypothesis import strategies as st
 
 from executor.records import Task
 from executor.retention import Ended, Retention, expired
+from executor.secret_files import SecretFiles, unused
 from executor.spec import (
     Engine,
     Host,
+    SecretFile,
     check_task,
     container_name,
     create_arguments,
     labels,
+    own_directory,
     parts,
     secret_files,
     signal_number,
@@ -136,6 +140,25 @@ def test_a_pod_is_containers_that_join_the_first() -> None:
     assert by_name["setup"]["host_config"]["network_mode"] == "n" and "ports" not in by_name["setup"]
     again = task_of(by_name["side"]["labels"])
     assert [part.name for part in parts(again.spec)] == ["setup", "web", "side"]
+
+
+def test_executors_on_one_machine_keep_secrets_apart() -> None:
+    """What one has no use for, another may have."""
+    others = (Host(HostId("other"), cluster=HOST.cluster), Host(HOST.id, cluster="other"))
+    assert len({own_directory(host) for host in (HOST, *others)}) == 3
+
+
+def test_secrets_stay_until_their_container_has_ended(tmp_path: Path) -> None:
+    """Also of one that is not made yet: its files are written first, and its task is held."""
+    held, gone = task(ContainerSpec(image="x")), task(ContainerSpec(image="x"), task_id="gone.1")
+    files = SecretFiles(str(tmp_path / "secrets"))
+    assert files.present() == []
+    names = [container_name(each.key, HOST, part) for each in (held, gone) for part in ("", "web", "ended")]
+    for name in names:
+        files.write([SecretFile(str(tmp_path / "secrets" / name / "0"), "/run/secrets/x", "hush")])
+    assert sorted(files.present()) == sorted(names)
+    over = [container_name(held.key, HOST, "ended")]
+    assert unused(names, {container_name(held.key, HOST)}, over) == [*over, *names[3:]]
 
 
 def test_secrets_are_in_files_and_variables_and_in_no_label() -> None:
