@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import signal
 import statistics
 import subprocess
@@ -31,8 +32,8 @@ import click
 import docker.errors
 
 from benchmarks.measure import progress, report, rss_mib
-from offerer.sim.plot import drawing
-from tests.engine import Engine, running_engine
+from benchmarks.plots import check_plot, draw_bars, plot_option
+from tests.engine import Engine, missing, running_engine
 from tests.processes import Processes, free_port, processes
 
 _SCRIPT = "trap 'exit 0' TERM; sleep 1000000 & wait"
@@ -262,27 +263,21 @@ def compare(size: int, rounds: int) -> dict[str, Any]:
     return result
 
 
-def plot(result: dict[str, Any], path: Path) -> None:
-    """Bars of the three figures. Raises `InvalidInput` as `drawing` does."""
-    with drawing(path, 9, 3) as figure:
-        for axis, key in zip(figure.subplots(1, 3), ("up_s", "heal_s", "update_s"), strict=True):
-            bars = axis.bar(list(_CONTENDERS), [result[name][key] for name in _CONTENDERS])
-            axis.bar_label(bars, fmt="%.1f")
-            axis.set_title(f"{key.removesuffix('_s')} (s)")
-
-
 @click.command()
 @click.option("--containers", default=50, show_default=True, type=click.IntRange(1, 500), help="Size of the crowd.")
 @click.option("--rounds", default=1, show_default=True, type=click.IntRange(1), help="Take the medians of so many.")
-@click.option("--plot", "plot_to", type=click.Path(path_type=Path), help="Draw it, as SVG.")
+@plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def main(containers: int, rounds: int, plot_to: Path | None, as_json: bool) -> None:
     """Compare with Docker Swarm and with docker run."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clears up on its way out
+    check_plot(plot_to)
+    if lacking := missing() or ("" if shutil.which("docker") else "docker is not installed: apt-get install docker.io"):
+        raise click.ClickException(lacking)
     result = compare(containers, rounds)
     report(result, as_json)
-    if plot_to is not None:
-        plot(result, plot_to)
+    names = {"up_s": "up (s)", "heal_s": "healed (s)", "update_s": "updated (s)"}
+    draw_bars(plot_to, {title: {name: result[name][key] for name in _CONTENDERS} for key, title in names.items()})
 
 
 if __name__ == "__main__":

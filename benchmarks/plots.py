@@ -48,6 +48,23 @@ def draw(path: Path | None, parts: Sequence[tuple[str, str, Curves]], *, log: bo
             axis.set_ylim(bottom=0)
         if len(curves) > 1:
             axis.legend(fontsize="small")
+    _save(figure, path)
+
+
+def draw_bars(path: Path | None, parts: Mapping[str, Mapping[str, float]]) -> None:
+    """One picture of several parts side by side, each with its title, and a bar for each name."""
+    if path is None:
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3 * len(parts), 3), layout="constrained")
+    for axis, (title, bars) in zip(figure.subplots(1, len(parts), squeeze=False)[0], parts.items(), strict=True):
+        axis.bar_label(axis.bar(list(bars), list(bars.values())), fmt="%.1f")
+        axis.set_title(title)
+    _save(figure, path)
+
+
+def _save(figure: Any, path: Path) -> None:
     try:
         figure.savefig(path, format="svg", metadata={"Date": None})
     except OSError as error:
