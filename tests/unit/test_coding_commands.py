@@ -195,6 +195,10 @@ class Commands(RuleBasedStateMachine):
         if self.cluster.store_works:
             self.cluster.do(plan)
 
+    @rule()
+    def rebalance(self) -> None:
+        self.cluster.rebalance()
+
     # -- what happens ------------------------------------------------------------------------------------------
 
     @rule(steps=st.integers(1, 12))
