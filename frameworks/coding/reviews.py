@@ -87,18 +87,22 @@ class Reviews:
         if (plan.command, plan.targets) != (command, tuple(sorted(targets))):
             of = f"{plan.command} {' '.join(map(str, plan.targets))}"
             raise InvalidInput(f"plan: {token} is of another command; run: offerer {of} --plan {token}")
-        for service, newest in _contents(self._state, targets).items():
-            if newest != plan.contents.get(service):
-                number, _ = plan.contents.get(service, (0, ""))
-                raise Conflict(f"the plan is of {service} r{number} as it was pushed or shown, now r{newest[0]} is the "
-                               f"newest or says something else; push that file, or {again}")  # fmt: skip
+        self._check_contents(plan, again)
         now_it_is, _ = yield from self._rehearse(self._state, hosts, command, targets, plan.places, now)
+        self._check_contents(plan, again)  # somebody may have pushed meanwhile
         before, after = _by_task(plan), _by_task(now_it_is)
         for task in dict.fromkeys([*before, *after]):
             if before.get(task) != after.get(task):
                 was, is_now = _told(before.get(task)), _told(after.get(task))
                 raise Conflict(f"{task} was to {was} and would now {is_now}; nothing is done: {again}")
         return plan.places
+
+    def _check_contents(self, plan: Plan, again: str) -> None:
+        for service, newest in _contents(self._state, plan.targets).items():
+            if newest != plan.contents.get(service):
+                number, _ = plan.contents.get(service, (0, ""))
+                raise Conflict(f"the plan is of {service} r{number} as it was pushed or shown, now r{newest[0]} is the "
+                               f"newest or says something else; push that file, or {again}")  # fmt: skip
 
     @staticmethod
     def _rehearse(

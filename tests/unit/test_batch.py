@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from offerer import FrameworkId, TaskId, TaskState
+from frameworks.batch.names import parse_instance
+from offerer import FrameworkId, InvalidInput, TaskId, TaskState
 from offerer.core.events import KillRequested
 from offerer.sim.network import Weather
 from offerer.testing import SimulatedCluster
@@ -343,3 +344,9 @@ def test_every_instance_ends_once_whatever_happens(seed: int) -> None:
     assert not cluster.tasks("batch") and not planner._dying and not planner._ours and not planner._wants
     assert all(each["failures"] == 3 for each in batch.instances(jobs[1]))
     simulation.check_settled()
+
+
+@pytest.mark.parametrize("wrong", ["sums", "sums-1/", "sums-1/x", "sums-1/" + "9" * 5000, None, ["sums-1"]])
+def test_what_is_no_instance_is_refused(wrong: object) -> None:
+    with pytest.raises(InvalidInput, match="is not JOB or JOB/INSTANCE, for example resize-7/42$"):
+        parse_instance(wrong)

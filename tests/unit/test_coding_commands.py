@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -67,6 +68,7 @@ def files(draw: st.DrawFn) -> str:
     return "service: core\njobs:\n" + "".join(f"  {job}\n" for job in jobs if job)
 
 
+WEB = "service: core\njobs: {web: {image: web:1}}\n"
 SHOP = "service: shop\njobs: {front: {image: front:1, replicas: 2, depends_on: {core/db: started}}}\n"
 SERVICES = ("core", "shop", "core@test")
 TARGETS = st.sampled_from(
@@ -408,3 +410,16 @@ def test_a_task_whose_secret_is_gone_stays_where_it_is() -> None:
     c.lose(was[1])
     c.advance(200)
     assert "it is to move: the secret key was removed" in c.reason("core/web/1")
+
+
+def test_what_is_pushed_while_a_plan_is_checked_is_not_rolled_out_by_it() -> None:
+    c = SimCluster([SimHost("a", TOTAL)])
+    c.push(WEB)
+    c.up("core")
+    c.push(WEB.replace("web:1", "web:2"))
+    plan, _ = c.plan("core")
+    checked = c.reviews.check(plan.token, c.planner.hosts_there, plan.command, list(plan.targets), c.now)
+    next(checked)
+    c.push(WEB.replace("web:1", "web:3"))
+    with pytest.raises(Conflict, match="now r3 is the newest"):
+        list(checked)
