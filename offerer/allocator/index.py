@@ -44,11 +44,14 @@ class HostIndex:
         host.position = -1
         self._gaps += 1
         if self._gaps > _SMALL and self._gaps * 2 > len(self._row):
-            left = [each for each in self._row if each is not None]
-            self.__init__()  # type: ignore[misc]
-            for each in left:
-                self.add(each)
-                self.raised(each)
+            self._close_gaps()
+
+    def _close_gaps(self) -> None:
+        hosts = [host for host in self._row if host is not None]
+        self._row, self._small, self._large, self._gaps = [], [], [], 0
+        for host in hosts:
+            self.add(host)
+            self.raised(host)
 
     def raised(self, host: HostLedger) -> None:
         """More may be free there."""
