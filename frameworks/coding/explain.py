@@ -50,7 +50,7 @@ def why(state: State, hosts: Collection[Host], task: Task, now: Time) -> dict[st
     answer |= {
         "needs": str(plan.resources),
         "hosts_seen": len(found),
-        "excluded": dict(counts.most_common()),
+        "excluded": {_of_a_host(text) if n == 1 else text: n for text, n in counts.most_common()},
         "fitting": fitting,
         "nearest": [_near(state, plan, host, all_) for host, all_ in _nearest(plan, found)],
     }

@@ -92,13 +92,15 @@ def update(state: State, targets: Sequence[Target], who: str, now: Time) -> Answ
     """Move what is up to the newest revision; tasks it has more of are started, those it has no longer are stopped."""
     changed: list[TaskName] = []
     unchanged: list[TaskName] = []
+    notes: list[str] = []
     for target in targets:
         up_now = _up_now(state, target)
         newest = state.newest(target.service)
         answer = _move(state, target, up_now, newest.number if newest else 0, who, now)
         changed += answer.changed
         unchanged += answer.unchanged
-    return Answer(list(dict.fromkeys(changed)), unchanged, [])
+        notes += answer.notes
+    return Answer(list(dict.fromkeys(changed)), unchanged, notes)
 
 
 def restart(state: State, targets: Sequence[Target], who: str, now: Time) -> Answer:
@@ -128,7 +130,7 @@ def rollback(state: State, target: Target, number: int | None, who: str, now: Ti
     answer = _move(state, target, up_now, number, who, now)
     newest = max(revisions)
     note = f"r{newest} stays the newest: the next update of {target.service} goes there, so push a correction before"
-    return answer._replace(notes=[note] if number < newest else [])
+    return answer._replace(notes=[*answer.notes, *([note] if number < newest else [])])
 
 
 def check_revision(state: State, service: str, number: int) -> None:
@@ -152,9 +154,13 @@ def _move(state: State, target: Target, up_now: Sequence[Task], number: int, who
     by_task = {name: number if has else None for name, has in moves.items()}
     goals = {name: goal for name, goal in by_task.items() if _goal(state, name) != goal}
     everywhere = _moves_everywhere(state, target, up_now, number)
+    same = sum(state.same(task := state.task(name), task.run.revision if task.run else None, goal)
+               for name, goal in goals.items())  # fmt: skip
     if goals or everywhere:
         put_update(state, target.service, goals, who, now, everywhere=everywhere)
-    return Answer(list(goals), [name for name in moves if name not in goals], [])
+    run_on = "1 task runs" if same == 1 else f"{same} tasks run"
+    notes = [f"{target.service}: {run_on} on, since r{number} changes nothing of theirs"] if same else []
+    return Answer(list(goals), [name for name in moves if name not in goals], notes)
 
 
 def scale(state: State, target: Target, replicas: int, who: str, now: Time) -> Answer:

@@ -41,6 +41,9 @@ _OF_ENVIRONMENTS: Final = ("Services", "Dry run", "Updates", "One-offs", "Contai
 _MODULES: Final = {name: module for module, names in _SECTIONS.values() for name in names}
 
 
+_SENTENCE: Final = 200  # characters: more than the first sentence of any command has
+
+
 class Commands(click.Group):
     """A group whose commands are imported when they are needed, and whose errors are one line each."""
 
@@ -60,7 +63,7 @@ class Commands(click.Group):
         for section, (_, names) in _SECTIONS.items():
             commands = [(name, self.get_command(ctx, name)) for name in names]
             with formatter.section(section):
-                formatter.write_dl([(name, each.get_short_help_str(80)) for name, each in commands if each])
+                formatter.write_dl([(name, each.get_short_help_str(_SENTENCE)) for name, each in commands if each])
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         options["standalone_mode"] = False

@@ -184,7 +184,10 @@ def why(session: Session, targets: Sequence[str], as_json: bool) -> None:
     Example: offerer why core/web
     """
     answer = session.call(FRAMEWORK, "why", {"target": list(targets)})
-    offers = session.state("offers").offers if any("needs" in row for row in answer["tasks"]) else ()
+    placing = any("needs" in row for row in answer["tasks"])
+    offers = session.state("offers").offers if placing else ()
+    hosts = session.state("hosts").hosts if placing else ()
+    closed = {host.name: host.availability for host in hosts if host.availability != "active"}
     holders = {host: sorted({offer.framework_id for offer in offers if offer.host == host}) for host in
                {offer.host for offer in offers}}  # fmt: skip
     if as_json:
@@ -194,6 +197,9 @@ def why(session: Session, targets: Sequence[str], as_json: bool) -> None:
         click.echo(f"{row['task']}: {row['reason']}")
         for line in _why_lines(row, holders):
             click.echo(f"  {line}")
+        if "needs" in row:
+            for host, how in sorted(closed.items()):
+                click.echo(f"  {host} is {how}; it is offered again after: offerer uncordon {host}")
     if not answer["tasks"]:
         click.echo(f"all {answer['settled']} tasks are as wanted" if answer["settled"] else "nothing is up")
 

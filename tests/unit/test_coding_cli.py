@@ -253,6 +253,20 @@ def test_watching_tells_when_an_update_turns_back(capsys: pytest.CaptureFixture[
     ]
 
 
+def test_why_says_which_hosts_an_operator_has_closed(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "closed.yaml"
+    file.write_text("service: closed\njobs: {web: {image: web:1, host: h1}}\n")
+    run(cluster, "push", str(file))
+    run(cluster, "cordon", "h1")
+    try:
+        run(cluster, "up", "closed")
+        said = run(cluster, "why", "closed").output
+    finally:
+        run(cluster, "uncordon", "h1")
+    assert "  h1 is cordoned; it is offered again after: offerer uncordon h1\n" in said
+    assert run(cluster, "up", "closed", "--wait").exit_code == 0
+
+
 def test_waiting_ends_where_the_cluster_refuses_a_task(cluster: Processes, tmp_path: Path) -> None:
     file = tmp_path / "refused.yaml"
     file.write_text("service: refused\njobs: {web: {image: web:1, labels: {fake.start_after: soon}}}\n")
