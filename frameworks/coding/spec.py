@@ -297,7 +297,8 @@ def _check_parts(given: Mapping[str, Any]) -> None:
     containers, steps = _inner(given), given.get("init_steps") or {}
     misplaced = next((name for name in OF_ONE_CONTAINER if containers and name in given), None)
     if misplaced:
-        raise ValueError(f"{misplaced} belongs to one of the containers; move it into containers.{min(containers)}")
+        first = next(iter(containers))
+        raise ValueError(f"{misplaced} belongs to one of the containers; move it into containers.{first}")
     if not containers and not given.get("image") and not given.get("command"):
         raise ValueError("there is neither an image nor a command; add for example image: nginx:1.27")
     twice = next((name for name in steps if name in containers), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -22,9 +23,12 @@ from offerer.cli.waiting import (
     wait_until_done,
     warn,
 )
+from offerer.resources import format_bytes
 
 _LARGEST_TAIL: Final = (1 << 31) - 1
 _TIMES: Final = frozenset({"at", "ended", "placed", "pushed_at", "since", "started", "started_at"})
+_BYTES: Final = frozenset({"disk", "memory", "shm_size"})
+_COMMANDS: Final = frozenset({"command", "entrypoint"})
 
 
 # -- commands that change something ---------------------------------------------------------------------------
@@ -236,7 +240,7 @@ def inspect(session: Session, target: str, container: str, as_json: bool) -> Non
         print_json(answer)
         return
     file = answer.pop("file", "")
-    print_fields(_with_clock_times(answer))
+    print_fields(_readable(answer))
     if file and "/" not in target:
         click.echo("\n" + file.rstrip())
 
@@ -368,16 +372,17 @@ def _written(value: Any) -> str:
     return "" if value is None else value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
 
 
-def _with_clock_times(value: Any) -> Any:
-    """The same with every point in time as people read it."""
+def _readable(value: Any, key: str = "") -> Any:
+    """The same with points in time, amounts of bytes and commands as people write them."""
+    if isinstance(value, dict):
+        return {name: _readable(each, name) for name, each in value.items()}
+    if isinstance(value, list) and key in _COMMANDS and all(isinstance(each, str) for each in value):
+        return shlex.join(value)
     if isinstance(value, list):
-        return [_with_clock_times(each) for each in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: clock_text(each) if key in _TIMES and isinstance(each, int) and each else _with_clock_times(each)
-        for key, each in value.items()
-    }
+        return [_readable(each) for each in value]
+    if isinstance(value, int) and value and key in _TIMES:
+        return clock_text(value)
+    return format_bytes(value) if isinstance(value, int) and value and key in _BYTES else value
 
 
 def _update_text(row: Row) -> str:

@@ -301,6 +301,15 @@ def test_a_wait_that_takes_too_long_fails_and_says_why(cluster: Processes, tmp_p
     assert run(cluster, "why", "big").output == "nothing is up\n"
 
 
+def test_inspect_writes_commands_and_sizes_as_people_do(cluster: Processes, tmp_path: Path) -> None:
+    file = tmp_path / "written.yaml"
+    web = "{image: web:1, command: [sh, -c, 'echo one two'], resources: {memory: 64MiB}}"
+    file.write_text(f"service: written\njobs: {{web: {web}}}\n")
+    run(cluster, "push", str(file))
+    lines = [" ".join(line.split()) for line in run(cluster, "inspect", "written/web").output.splitlines()]
+    assert {"command: sh -c 'echo one two'", "memory: 64MiB"} <= set(lines)
+
+
 def test_inspect_is_complete_and_readable(cluster: Processes, shop: str) -> None:
     run(cluster, "up", shop, "--wait")
     text = run(cluster, "inspect", f"{shop}/web/1").output
