@@ -13,7 +13,7 @@ import click
 from offerer.cli.common import EXIT_FAILED, Session, json_option, pass_session
 from offerer.cli.output import Row, print_json
 from offerer.cli.waiting import FRAMEWORK, POLL, TARGET, name, seconds_of, wait_options, wait_until_done
-from offerer.errors import InvalidInput, NotFound
+from offerer.errors import InvalidInput, NotFound, Unavailable
 
 HOST: Final = "HOST"
 EXIT_TIED: Final = 2
@@ -229,7 +229,7 @@ def _rows(session: Session, task_ids: Collection[str]) -> dict[str, Row]:
     try:
         services = sorted({task_id.partition(".")[0] for task_id in task_ids})
         answer = session.call(FRAMEWORK, "ps", {"target": services}) if services else {"tasks": []}
-    except NotFound:  # it is away, and its tasks stay until it is back
+    except (NotFound, Unavailable):  # it is away, and its tasks stay until it is back
         return {}
     return {task_id: row for row in answer["tasks"] for task_id in (row["task_id"], *row["replaces"]) if task_id}
 

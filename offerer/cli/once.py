@@ -10,7 +10,8 @@ import click
 
 from offerer.cli.common import EXIT_FAILED, EXIT_INTERRUPTED, Session, json_option, pass_session
 from offerer.cli.output import print_json
-from offerer.cli.waiting import FRAMEWORK, POLL
+from offerer.cli.waiting import FRAMEWORK, POLL, ask
+from offerer.errors import Unavailable
 
 
 @click.command()
@@ -45,15 +46,18 @@ def run(session: Session, target: str, command: tuple[str, ...], detach: bool, a
 def _attached(session: Session, name: str) -> int:
     """Print what a one-off task writes until it ends. Its exit code."""
     _wait_for_start(session, name)
-    container = session.call(FRAMEWORK, "task", {"target": name})
+    container = ask(session, "task", name)
     where = container["host_id"] or container["host"]
-    for is_stderr, data in session.logs(FRAMEWORK, container["task_id"], host_id=where, follow=True):
-        stream = sys.stderr.buffer if is_stderr else sys.stdout.buffer
-        stream.write(data)
-        stream.flush()
+    try:
+        for is_stderr, data in session.logs(FRAMEWORK, container["task_id"], host_id=where, follow=True):
+            stream = sys.stderr.buffer if is_stderr else sys.stdout.buffer
+            stream.write(data)
+            stream.flush()
+    except Unavailable as error:
+        click.echo(f"the output broke off: {error}; all of it: offerer logs {name}", err=True)
     while container["live"]:
         time.sleep(POLL)
-        container = session.call(FRAMEWORK, "task", {"target": name})
+        container = ask(session, "task", name)
     ended: dict[str, Any] = container["ended"]
     if ended["state"] != "FINISHED" and ended["exit_code"] is None:
         click.echo(f"error: {name} {ended['state']}: {ended['message']}", err=True)
@@ -65,7 +69,7 @@ def _wait_for_start(session: Session, name: str) -> None:
     """Until it runs or has ended; says on stderr what it waits for."""
     said = ""
     while True:
-        rows = session.call(FRAMEWORK, "ps", {"target": name})["tasks"]
+        rows = ask(session, "ps", name)["tasks"]
         if not rows or rows[0]["state"] not in ("WAITING", "STAGING", "STARTING"):
             return
         why = rows[0]["reason"]

@@ -16,6 +16,7 @@ from offerer.cli.waiting import (
     PATIENCE,
     POLL,
     TARGET,
+    ask,
     author,
     name,
     plan_option,
@@ -136,7 +137,7 @@ def watch(session: Session, services: Iterable[str], timeout: float | None, quie
         while left:
             rows: list[dict[str, Any]] = []
             for service in list(left):
-                answer = session.call(FRAMEWORK, "rollout", {"target": service})
+                answer = ask(session, "rollout", service)
                 going = answer["update"]
                 rows += answer["tasks"]
                 if not quiet and service not in turned and going and going["back"] and not going["outcome"]:

@@ -15,6 +15,7 @@ import click
 
 from offerer.cli.common import Session, fail
 from offerer.cli.output import Row, print_json
+from offerer.errors import Unavailable
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,10 +23,24 @@ R = TypeVar("R")
 FRAMEWORK: Final = "coding"
 POLL: Final = 0.3
 """Seconds between two looks while waiting."""
+AWAY: Final = 60.0
+"""Seconds for which one that waits bears with nobody answering."""
 PATIENCE: Final = 300.0
 """Seconds for what plays through an update first: hundreds of tasks of one service take a while."""
 TARGET: Final = "SERVICE[/JOB[/TASK]]"
 _LARGEST_FILE: Final = 512 << 10  # characters; a framework takes no more
+
+
+def ask(session: Session, method: str, target: str | Sequence[str]) -> dict[str, Any]:
+    """What the framework says of a target, for a command that waits: it bears with a restart of master or framework."""
+    until = time.monotonic() + AWAY
+    while True:
+        try:
+            return session.call(FRAMEWORK, method, {"target": target})
+        except Unavailable:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(POLL)
 
 
 def seconds_of(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
@@ -64,7 +79,7 @@ def wait_until_done(
     deadline = time.monotonic() + timeout
     with progress(as_json) as show:
         while wanted:
-            answer = session.call(FRAMEWORK, "ps", {"target": services})
+            answer = ask(session, "ps", services)
             rows = [row for row in answer["tasks"] if name(row) in wanted]
             late = [row for row in rows if not row["settled"] or moved and row["leaving"]]
             show(rows, len(wanted) - len(late), len(wanted))

@@ -12,7 +12,7 @@ from offerer.allocator import Claimant
 from offerer.core import events as e
 from offerer.core import hosts as core_hosts
 from offerer.core.state import Framework, Host, State
-from offerer.errors import InvalidInput, NotFound, OffererError, PeerError
+from offerer.errors import InvalidInput, OffererError, PeerError, Unavailable
 from offerer.ids import FrameworkId, Role, TaskId
 from offerer.master.attachments import Attachments
 from offerer.master.loop import Loop
@@ -115,7 +115,7 @@ class OperatorService(codec.OperatorServicer):
             peer = self._loop.frameworks.get(FrameworkId(request.framework_id))
             if peer is None:
                 connected = ", ".join(sorted(self._loop.frameworks)) or "none"
-                raise NotFound(f"framework {request.framework_id!r} is not connected (connected: {connected})")
+                raise Unavailable(f"framework {request.framework_id!r} is not connected (connected: {connected})")
             timeout = request.timeout or _CALL_TIMEOUT
             return operator.CallResponse(answer=await peer.call(request.method, request.arguments, timeout))
         except OffererError as error:
