@@ -423,3 +423,18 @@ def test_what_is_pushed_while_a_plan_is_checked_is_not_rolled_out_by_it() -> Non
     c.push(WEB.replace("web:1", "web:3"))
     with pytest.raises(Conflict, match="now r3 is the newest"):
         list(checked)
+
+
+def test_a_plan_in_which_a_task_waits_for_its_place_holds_when_nothing_changed() -> None:
+    c = SimCluster([SimHost(name, TOTAL, dict(has)) for name, has in HOSTS.items()])
+    c.may_double = {"core/web"}
+    web = "image: web:1, replicas: 3, constraints: [spread zone], update: {order: start-first, healthy_for: 3s}"
+    step = "step: {image: step:1, restart: {on: failure}}"
+    c.push(f"service: core\njobs: {{web: {{{web}, depends_on: {{step: finished}}}}, {step}}}\n")
+    c.up("core")
+    c.settle()
+    c.set_availability("b", Availability.CORDONED)
+    c.push(f"service: core\njobs: {{web: {{{web}, health: {{tcp: 80}}}}}}\n")
+    c.set_availability("a", Availability.CORDONED)
+    plan, _ = c.plan("core/web", do="update")
+    assert set(c.do(plan).changed) == {step.task for step in plan.steps}
