@@ -21,7 +21,7 @@ T = TypeVar("T")
 _YOUNG_EVERY: Final = 0.1  # seconds
 _ALL_EVERY: Final = 60.0
 _ALL_AT_MOST: Final = 1 / 1000  # of the time
-_SELDOM: Final = 100_000  # new objects
+_SELDOM: Final = 1_000_000  # new objects
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

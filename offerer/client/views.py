@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ class Views:
 
     def __init__(self) -> None:
         self._alive: dict[TaskId, _View] = {}
-        self._ended: dict[TaskId, None] = {}
+        self._ended: OrderedDict[TaskId, None] = OrderedDict()  # a dict's first is found in time that grows
 
     def launched(self, task_id: TaskId, host_id: HostId) -> None:
         """The plug-in launches a task."""
@@ -56,7 +57,7 @@ class Views:
             self._alive.pop(task_id, None)
             self._ended[task_id] = None
             if len(self._ended) > REMEMBER_ENDED:
-                del self._ended[next(iter(self._ended))]
+                self._ended.popitem(last=False)
         else:
             self._alive[task_id] = _View(state, status.host_id, status.uuid, status.draining)
         return True
