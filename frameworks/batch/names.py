@@ -9,6 +9,7 @@ from frameworks.coding.values import shown
 from offerer import InvalidInput, TaskId
 
 _JOB_ID: Final = re.compile(r"[a-z0-9-]+-([0-9]+)")
+_JOB: Final = re.compile(r"[a-z0-9-]+")
 _INDEX: Final = re.compile(r"[0-9]{1,9}")
 _TASK_ID: Final = re.compile(r"([a-z0-9-]+-[0-9]+)\.([0-9]+)\.([0-9]+)")
 
@@ -41,8 +42,8 @@ def number_of(job: str) -> int:
 
 
 def parse_instance(text: object) -> tuple[str, int | None]:
-    """Job and index of ``resize-7/42``; of ``resize-7`` no index. Raises `InvalidInput`."""
+    """Job, by id or bare name, and index of ``resize-7/42``; of ``resize-7`` no index. Raises `InvalidInput`."""
     job, slash, index = text.partition("/") if isinstance(text, str) else ("", "", "")
-    if not _JOB_ID.fullmatch(job) or slash and not _INDEX.fullmatch(index):
+    if not _JOB.fullmatch(job) or slash and not _INDEX.fullmatch(index):
         raise InvalidInput(f"{shown(text)} is not JOB or JOB/INSTANCE, for example resize-7/42")
     return job, int(index) if index else None

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 from offerer.cli.common import EXIT_FAILED, Session, fail, json_option, pass_session
-from offerer.cli.output import Column, Row, age, print_fields, print_json, print_table, write_output
+from offerer.cli.output import Column, Row, age, print_fields, print_json, print_table, readable, write_output
 from offerer.cli.waiting import POLL, author, read_file, seconds_of, warn
 
 FRAMEWORK: Final = "batch"
@@ -119,7 +119,7 @@ def list_jobs(session: Session, all_: bool, limit: int, as_json: bool) -> None:
         Column("REASON", "reason"),
     ]  # fmt: skip
     ended = answer["ended"] if not all_ else 0
-    empty = f"no job is under way{f', {ended} have ended: --all shows them' if ended else ''}"
+    empty = f"no job is under way{f', {ended} ended: --all shows them' if ended else ''}"
     print_table(answer["jobs"], columns, empty=empty)
     warn(answer["problems"])
 
@@ -144,7 +144,7 @@ def show(session: Session, job: str, state: str | None, limit: int, as_json: boo
     now, row = answer["now"], dict(answer["job"])
     for field in ("at", "started", "ended"):
         row[field] = f"{age(row[field], now)} ago" if row[field] else None
-    print_fields({**row, "spec": answer["spec"]})
+    print_fields(readable({**row, "spec": answer["spec"]}))
     columns = [
         Column("INSTANCE", "instance", right=True),
         Column("STATE", "state"),

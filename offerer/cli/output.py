@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,9 @@ _STYLES: Final = {
     "recovering": "yellow", "unreachable": "yellow", "waiting": "yellow", "cordoned": "yellow", "draining": "yellow",
     "FAILED": "red", "ERROR": "red", "DROPPED": "red", "GONE": "red", "away": "red",
 }  # fmt: skip
+_TIMES: Final = frozenset({"at", "ended", "placed", "pushed_at", "since", "started", "started_at"})
+_BYTES: Final = frozenset({"disk", "memory", "shm_size"})
+_COMMANDS: Final = frozenset({"command", "entrypoint"})
 _AGES: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
@@ -163,6 +167,19 @@ def clock_text(at: Time) -> str:
     local, today = time.localtime(seconds), time.localtime()
     form = "%H:%M:%S" if local[:3] == today[:3] else "%Y-%m-%d %H:%M:%S"
     return f"{time.strftime(form, local)}.{micro // 1000:03d}"
+
+
+def readable(value: Any, key: str = "") -> Any:
+    """The same with points in time, amounts of bytes and commands as people write them."""
+    if isinstance(value, dict):
+        return {name: readable(each, name) for name, each in value.items()}
+    if isinstance(value, list) and key in _COMMANDS and all(isinstance(each, str) for each in value):
+        return shlex.join(value)
+    if isinstance(value, list):
+        return [readable(each) for each in value]
+    if isinstance(value, int) and value and key in _TIMES:
+        return clock_text(value)
+    return format_bytes(value) if isinstance(value, int) and value and key in _BYTES else value
 
 
 # -- inside ---------------------------------------------------------------------------------------------------

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import click
 
 from offerer.cli.common import Session, container_option, json_option, pass_session
-from offerer.cli.output import Column, Row, age, clock_text, print_fields, print_json, print_table, write_output
+from offerer.cli.output import Column, Row, age, print_fields, print_json, print_table, readable, write_output
 from offerer.cli.service_files import files_to_push
 from offerer.cli.waiting import (
     FRAMEWORK,
@@ -23,12 +22,8 @@ from offerer.cli.waiting import (
     wait_until_done,
     warn,
 )
-from offerer.resources import format_bytes
 
 _LARGEST_TAIL: Final = (1 << 31) - 1
-_TIMES: Final = frozenset({"at", "ended", "placed", "pushed_at", "since", "started", "started_at"})
-_BYTES: Final = frozenset({"disk", "memory", "shm_size"})
-_COMMANDS: Final = frozenset({"command", "entrypoint"})
 
 
 # -- commands that change something ---------------------------------------------------------------------------
@@ -240,7 +235,7 @@ def inspect(session: Session, target: str, container: str, as_json: bool) -> Non
         print_json(answer)
         return
     file = answer.pop("file", "")
-    print_fields(_readable(answer))
+    print_fields(readable(answer))
     if file and "/" not in target:
         click.echo("\n" + file.rstrip())
 
@@ -370,19 +365,6 @@ def difference_text(row: Row) -> str:
 def _written(value: Any) -> str:
     """A value of a service file as it could be written there; empty where it is not there."""
     return "" if value is None else value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
-
-
-def _readable(value: Any, key: str = "") -> Any:
-    """The same with points in time, amounts of bytes and commands as people write them."""
-    if isinstance(value, dict):
-        return {name: _readable(each, name) for name, each in value.items()}
-    if isinstance(value, list) and key in _COMMANDS and all(isinstance(each, str) for each in value):
-        return shlex.join(value)
-    if isinstance(value, list):
-        return [_readable(each) for each in value]
-    if isinstance(value, int) and value and key in _TIMES:
-        return clock_text(value)
-    return format_bytes(value) if isinstance(value, int) and value and key in _BYTES else value
 
 
 def _update_text(row: Row) -> str:

@@ -55,6 +55,7 @@ def test_submit_waits_for_the_end_and_tells_of_it(cluster: Processes, sums: str)
     shown = run(cluster, "show", job).output
     assert "FINISHED" in shown and "OFFERER_JOB" in shown
     assert run(cluster, "logs", f"{job}/2").output == f"part 2 of 4 in {job}\n"
+    assert run(cluster, "logs", "sums/2").output == f"part 2 of 4 in {job}\n"  # the newest of that name
     listed = json.loads(run(cluster, "list", "--all", "--json").output)["jobs"]
     assert [row["finished"] for row in listed if row["job"] == job] == [4]
 
@@ -140,7 +141,7 @@ def test_what_is_wrong_with_a_file_is_told_by_line(cluster: Processes, tmp_path:
         (["submit", "--constraint", "zone", "--", "true"], "constraints[0]: 'zone' is not a condition"),
         (["show", "sumz-1"], "there is no job 'sumz-1'"),
         (["cancel", "nothing-9"], "there is no job 'nothing-9'; see offerer batch list --all"),
-        (["logs", "sums"], "'sums' is not JOB or JOB/INSTANCE, for example resize-7/42"),
+        (["logs", "sums.1"], "'sums.1' is not JOB or JOB/INSTANCE, for example resize-7/42"),
     ],
 )
 def test_bad_input_is_one_clear_error(cluster: Processes, arguments: list[str], said: str) -> None:

@@ -346,7 +346,7 @@ def test_every_instance_ends_once_whatever_happens(seed: int) -> None:
     simulation.check_settled()
 
 
-@pytest.mark.parametrize("wrong", ["sums", "sums-1/", "sums-1/x", "sums-1/" + "9" * 5000, None, ["sums-1"]])
+@pytest.mark.parametrize("wrong", ["Sums", "", "sums-1/", "sums-1/x", "sums-1/" + "9" * 5000, None, ["sums-1"]])
 def test_what_is_no_instance_is_refused(wrong: object) -> None:
     with pytest.raises(InvalidInput, match="is not JOB or JOB/INSTANCE, for example resize-7/42$"):
         parse_instance(wrong)
