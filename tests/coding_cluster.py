@@ -172,7 +172,7 @@ class SimCluster:
     def plan(self, *targets: str, do: str = "") -> tuple[Plan, Rehearsal]:
         """What a command would do, by an operator's `plan`."""
         self._look()
-        made = self.reviews.make(self.planner.hosts_there, do, self._targets(targets), None, self.now)
+        made = self.reviews.make(self.planner.hosts_to_plan, do, self._targets(targets), None, self.now)
         plan, rehearsal, _ = _outcome(made)
         return plan, rehearsal
 
@@ -180,7 +180,7 @@ class SimCluster:
         """The command of a plan, with its token."""
         self._look()
         targets = list(plan.targets)
-        checked = self.reviews.check(plan.token, self.planner.hosts_there, plan.command, targets, self.now)
+        checked = self.reviews.check(plan.token, self.planner.hosts_to_plan, plan.command, targets, self.now)
         places = _outcome(checked)
         command = self.up if plan.command == "up" else self.update
         answer = command(*map(str, targets))

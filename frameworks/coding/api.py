@@ -119,7 +119,7 @@ class Api(Calls):
         if not token:
             return {}
         await self._look()
-        hosts = self._planner.hosts_there
+        hosts = self._planner.hosts_to_plan
         return await self._in_turns(self._reviews.check(token, hosts, command, targets, self._now()))
 
     async def _rollback(self, arguments: Arguments) -> dict[str, object]:
@@ -221,7 +221,7 @@ class Api(Calls):
         if not pushed or arguments.get("target"):
             targets += self._targets(arguments)
         await self._look()
-        do, hosts = string(arguments, "do"), self._planner.hosts_there
+        do, hosts = string(arguments, "do"), self._planner.hosts_to_plan
         made = self._reviews.make(hosts, do, targets, push, self._now())
         plan, rehearsal, differs = await self._in_turns(made)
         return {

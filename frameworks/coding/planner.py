@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from frameworks.coding import moves
@@ -92,6 +93,14 @@ class Planner:
             if run.launched and run.state is not TaskState.UNREACHABLE and run.moving != DRAIN
         }
         return [host for host in self._hosts.values() if host.id in self._seen or host.id in ours]
+
+    @property
+    def hosts_to_plan(self) -> list[Host]:
+        """The same as hosts to start something on: one that was not offered has no more than what stops there."""
+        return [
+            host if host.id in self._seen or host.offers else replace(host, free=Resources())
+            for host in self.hosts_there
+        ]
 
     @property
     def seen(self) -> Collection[HostId]:

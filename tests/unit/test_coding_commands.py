@@ -418,7 +418,7 @@ def test_what_is_pushed_while_a_plan_is_checked_is_not_rolled_out_by_it() -> Non
     c.up("core")
     c.push(WEB.replace("web:1", "web:2"))
     plan, _ = c.plan("core")
-    checked = c.reviews.check(plan.token, c.planner.hosts_there, plan.command, list(plan.targets), c.now)
+    checked = c.reviews.check(plan.token, c.planner.hosts_to_plan, plan.command, list(plan.targets), c.now)
     next(checked)
     c.push(WEB.replace("web:1", "web:3"))
     with pytest.raises(Conflict, match="now r3 is the newest"):
