@@ -143,7 +143,8 @@ def check_revision(state: State, service: str, number: int) -> None:
 
 def _up_now(state: State, target: Target) -> list[Task]:
     check_pushed(state, target, or_up=True)
-    up_now = [task for task in state.covered([target]) if task.wanted is not None and not task.once]
+    tasks = [task for task in state.covered([target]) if not task.once]
+    up_now = [task for task in tasks if task.wanted is not None or _goal(state, task.name) is not None]
     if not up_now and not _up_everywhere(state, target):
         raise Conflict(f"{target} is not up, so there is nothing to update; start it with: offerer up {target}")
     return up_now
@@ -155,7 +156,7 @@ def _move(state: State, target: Target, up_now: Sequence[Task], number: int, who
     goals = {name: goal for name, goal in by_task.items() if _goal(state, name) != goal}
     everywhere = _moves_everywhere(state, target, up_now, number)
     same = sum(state.same(task := state.task(name), task.run.revision if task.run else None, goal)
-               for name, goal in goals.items())  # fmt: skip
+               for name, goal in goals.items() if goal is not None)  # fmt: skip
     if goals or everywhere:
         put_update(state, target.service, goals, who, now, everywhere=everywhere)
     run_on = "1 task runs" if same == 1 else f"{same} tasks run"
