@@ -197,7 +197,10 @@ def test_env_files_are_read_as_compose_reads_them() -> None:
 def test_what_is_wrong_with_an_env_file_names_its_line() -> None:
     text = "service: core\njobs:\n  web:\n    image: x\n    env_file: [web.env, ../no.env]\n"
     file = PushedFile(
-        "deploy/core.yaml", text, files={"web.env": "A=1\nB B\nC='x\n"}, unreadable={"../no.env": "No such file or directory"}
+        "deploy/core.yaml",
+        text,
+        files={"web.env": "A=1\nB B\nC='x\n"},
+        unreadable={"../no.env": "No such file or directory"},
     )
     with pytest.raises(InvalidInput) as caught:
         check_pushed(file)
