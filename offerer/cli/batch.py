@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import click
 
 from offerer.cli.common import EXIT_FAILED, Session, fail, json_option, pass_session
-from offerer.cli.output import Column, Row, age, print_fields, print_json, print_table, readable, write_output
+from offerer.cli.output import Column, Row, age, live, print_fields, print_json, print_table, readable, write_output
 from offerer.cli.waiting import POLL, author, read_file, seconds_of, warn
 
 FRAMEWORK: Final = "batch"
@@ -270,8 +270,7 @@ def _result(row: Row) -> str:
     return f"{row['job']} is {row['state']}{took} ({counts} of {row['instances']}){why}"
 
 
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[Sequence[Row]], None]]:
+def _progress(quiet: bool) -> AbstractContextManager[Callable[[Sequence[Row]], None]]:
     """How far jobs are: one line that changes on a terminal, in a pipe a line for every tenth of a job."""
     said: dict[str, tuple[object, ...]] = {}
 
@@ -288,12 +287,4 @@ def _progress(quiet: bool) -> Iterator[Callable[[Sequence[Row]], None]]:
                 said[row["job"]] = key
                 click.echo(text(row))
 
-    if quiet:
-        yield lambda _: None
-    elif not sys.stdout.isatty():
-        yield print_changes
-    else:
-        from rich.console import Console
-
-        with Console().status("…") as spinner:
-            yield lambda rows: spinner.update("; ".join(map(text, rows)).replace("[", r"\["))
+    return live(print_changes, lambda rows: "; ".join(map(text, rows)), quiet=quiet)

@@ -9,14 +9,15 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from offerer.cli.common import DEFAULT_MASTER, Session, check_address, check_environment
-from offerer.cli.output import Column, Row, age, print_table
+from offerer.cli.output import Column, Row, age, live, print_table
 from offerer.cli.service_files import files_named
 from offerer.cli.waiting import author, name, seconds_of
 from offerer.errors import NotFound, OffererError, Unavailable
@@ -180,8 +181,8 @@ async def _work(session: Session, files: Sequence[Path], *, up: bool, timeout: f
         click.echo(f"Pushed {', '.join(services)}; start with: offerer up SERVICE")
         return True
     await asyncio.to_thread(session.call, "coding", "up", {"target": services, "who": author()})
-    with _Progress() as progress:
-        rows, late = await _until_all_run(session, services, timeout, progress)
+    with _progress() as show:
+        rows, late = await _until_all_run(session, services, timeout, show)
     _print_tasks(rows)
     for task, reason in late.items():
         click.echo(f"error: {task} does not run within {timeout:g} s: {reason}", err=True)
@@ -199,7 +200,7 @@ async def _framework_answers(session: Session) -> None:
 
 
 async def _until_all_run(
-    session: Session, services: Sequence[str], timeout: float, progress: _Progress
+    session: Session, services: Sequence[str], timeout: float, show: Callable[[Sequence[Row]], None]
 ) -> tuple[list[Row], dict[str, str]]:
     """The tasks, and those that do not run or have not done so for a moment, each with the reason."""
     clock = asyncio.get_running_loop().time
@@ -208,7 +209,7 @@ async def _until_all_run(
     trouble: dict[str, str] = {}  # why there was none when there last was none: of one that ends again and again
     while True:
         rows = (await asyncio.to_thread(session.call, "coding", "ps", {"target": services}))["tasks"]
-        progress.show(rows)
+        show(rows)
         now = clock()
         runs = [(name(row), row["task_id"]) for row in rows if row["settled"]]
         since = {key: since.get(key, now) for key in runs}
@@ -231,39 +232,23 @@ def _read(files: Sequence[Path], environment: str) -> list[dict[str, Any]]:
 # -- what is shown --------------------------------------------------------------------------------------------
 
 
-class _Progress:
+def _progress() -> AbstractContextManager[Callable[[Sequence[Row]], None]]:
     """How far it is: one line that changes on a terminal, a line per task elsewhere."""
+    seen: dict[str, object] = {}
 
-    def __init__(self) -> None:
-        self._seen: dict[str, object] = {}
-        self._status: Any = None
-        if sys.stdout.isatty():
-            from rich.console import Console
-
-            self._status = Console().status("")
-
-    def __enter__(self) -> _Progress:
-        if self._status:
-            self._status.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._status:
-            self._status.stop()
-
-    def show(self, rows: Sequence[Row]) -> None:
-        """Tell what is new in these tasks."""
-        running = sum(row["settled"] for row in rows)
-        if self._status:
-            first = next((f": {name(row)} {row['reason']}" for row in rows if not row["settled"]), "")
-            self._status.update(f"{running} of {len(rows)} run{first}")
-            return
+    def print_news(rows: Sequence[Row]) -> None:
         for row in rows:
             news = f"{row['state']} {_where(row)}" if row["settled"] else row["last"] and row["reason"]
             about = row["task_id"] if row["settled"] else row["last"]  # not the text, in which seconds are counted
-            if news and self._seen.get(name(row)) != about:
-                self._seen[name(row)] = about
+            if news and seen.get(name(row)) != about:
+                seen[name(row)] = about
                 click.echo(f"{name(row)}: {news}")
+
+    def line(rows: Sequence[Row]) -> str:
+        first = next((f": {name(row)} {row['reason']}" for row in rows if not row["settled"]), "")
+        return f"{sum(row['settled'] for row in rows)} of {len(rows)} run{first}"
+
+    return live(print_news, line)
 
 
 def _print_tasks(rows: Sequence[Row]) -> None:

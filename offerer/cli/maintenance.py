@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, NamedTuple
 
 import click
 
 from offerer.cli.common import EXIT_FAILED, Session, json_option, pass_session
-from offerer.cli.output import Row, print_json
+from offerer.cli.output import Row, live, print_json
 from offerer.cli.waiting import FRAMEWORK, POLL, TARGET, name, seconds_of, wait_options, wait_until_done
 from offerer.errors import InvalidInput, NotFound, Unavailable
 
@@ -249,8 +249,7 @@ def _kill_if_there(session: Session, task: Left) -> None:
         pass  # it has ended by itself
 
 
-@contextmanager
-def _progress(host: str, quiet: bool) -> Iterator[Callable[[Sequence[Left]], None]]:
+def _progress(host: str, quiet: bool) -> AbstractContextManager[Callable[[Sequence[Left]], None]]:
     """One line that changes on a terminal; in a pipe a line for every task that changed or left."""
     seen: dict[str, str] = {}
 
@@ -263,18 +262,8 @@ def _progress(host: str, quiet: bool) -> Iterator[Callable[[Sequence[Left]], Non
                 seen[task_id] = str(each)
                 click.echo(str(each))
 
-    if quiet:
-        yield lambda _left: None
-    elif not sys.stdout.isatty():
-        yield print_changes
-    else:
-        from rich.console import Console
+    def line(left: Sequence[Left]) -> str:
+        first = next((each for each in left if not each.tied), next(iter(left), None))
+        return f"{len(left)} left on {host}" + (f" · {first}" if first else "")
 
-        with Console().status("…") as spinner:
-
-            def show_line(left: Sequence[Left]) -> None:
-                first = next((each for each in left if not each.tied), next(iter(left), None))
-                rest = f" · {first}" if first else ""
-                spinner.update(f"{len(left)} left on {host}{rest}".replace("[", r"\["))
-
-            yield show_line
+    return live(print_changes, line, quiet=quiet)

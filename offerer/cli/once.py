@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from offerer.cli.common import EXIT_FAILED, EXIT_INTERRUPTED, Session, json_option, pass_session
-from offerer.cli.output import print_json
+from offerer.cli.output import print_json, write_output
 from offerer.cli.waiting import FRAMEWORK, POLL, ask
 from offerer.errors import Unavailable
 
@@ -49,10 +49,7 @@ def _attached(session: Session, name: str) -> int:
     container = ask(session, "task", name)
     where = container["host_id"] or container["host"]
     try:
-        for is_stderr, data in session.logs(FRAMEWORK, container["task_id"], host_id=where, follow=True):
-            stream = sys.stderr.buffer if is_stderr else sys.stdout.buffer
-            stream.write(data)
-            stream.flush()
+        write_output(session.logs(FRAMEWORK, container["task_id"], host_id=where, follow=True))
     except Unavailable as error:
         click.echo(f"the output broke off: {error}; all of it: offerer logs {name}", err=True)
     while container["live"]:

@@ -6,8 +6,9 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, TypeVar
 
 import click
 
@@ -15,6 +16,7 @@ from offerer.resources import Resources, format_bytes, format_cpus, format_ports
 from offerer.types import SECOND, Time
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 _STYLES: Final = {
     "RUNNING": "green", "active": "green", "FINISHED": "green", "connected": "green",
@@ -97,6 +99,24 @@ def _field_lines(document: Mapping[str, object], indent: str) -> list[str]:
         else:
             lines.append(f"{indent}{(key + ':').ljust(width)} {_text(value)}".rstrip())
     return lines
+
+
+@contextmanager
+def live(
+    lines: Callable[[T], None], line: Callable[[T], str], *, quiet: bool = False
+) -> Iterator[Callable[[T], None]]:
+    """How far something is, each time it is given: on a terminal `line` of it, which changes; elsewhere `lines` prints
+    what is new about it.
+    """
+    if quiet:
+        yield lambda _: None
+    elif not sys.stdout.isatty():
+        yield lines
+    else:
+        from rich.console import Console
+
+        with Console().status("…") as spinner:
+            yield lambda told: spinner.update(line(told).replace("[", r"\["))
 
 
 def write_output(output: Iterable[tuple[bool, bytes]]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import re
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 import click
 
 from offerer.cli.common import Session, fail
-from offerer.cli.output import Row, print_json
+from offerer.cli.output import Row, live, print_json
 from offerer.errors import Unavailable
 
 P = ParamSpec("P")
@@ -101,29 +100,21 @@ def progress(quiet: bool) -> Iterator[Callable[[Sequence[Row], int, int], None]]
     """How far it is: one line that changes on a terminal, in a pipe a line for every task that changed."""
     seen: dict[str, str] = {}
 
-    def print_changes(rows: Sequence[Row], _done: int, _of: int) -> None:
-        for row in rows:
+    def print_changes(told: tuple[Sequence[Row], int, int]) -> None:
+        for row in told[0]:
             where = f" on {row['host']}" if row["host"] else ""
             text = f"{name(row)} {row['state']}{where}"
             if seen.get(name(row)) != text:
                 seen[name(row)] = text
                 click.echo(text + (f": {row['reason']}" if row["reason"] else ""))
 
-    if quiet:
-        yield lambda _rows, _done, _of: None
-    elif not sys.stdout.isatty():
-        yield print_changes
-    else:
-        from rich.console import Console
+    def line(told: tuple[Sequence[Row], int, int]) -> str:
+        rows, done, of = told
+        late = next((row for row in rows if not row["settled"]), None)
+        return f"{done} of {of}" + (f" · {name(late)} {late['state']} {late['reason']}" if late else "")
 
-        with Console().status("…") as spinner:
-
-            def show_line(rows: Sequence[Row], done: int, of: int) -> None:
-                late = next((row for row in rows if not row["settled"]), None)
-                rest = f" · {name(late)} {late['state']} {late['reason']}" if late else ""
-                spinner.update(f"{done} of {of}{rest}".replace("[", r"\["))
-
-            yield show_line
+    with live(print_changes, line, quiet=quiet) as show:
+        yield lambda rows, done, of: show((rows, done, of))
 
 
 def report(answer: Mapping[str, Any], changed: str, unchanged: str, as_json: bool) -> None:
