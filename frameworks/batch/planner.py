@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 from frameworks.batch.jobs import CANCELLED, FAILED, FINISHED, Instance, Job, port_ranges, to_launch
 from frameworks.batch.names import parse_task_id
 from frameworks.batch.state import State
+from frameworks.coding.hand import Hand, wants_more
 from frameworks.coding.observe import describe
 from frameworks.coding.placement import Host, choose_ports, refusal
 from frameworks.coding.plans import TaskPlan
@@ -23,7 +24,6 @@ from offerer import (
     SECOND,
     Constraint,
     Decision,
-    Decline,
     Demand,
     HostId,
     Kill,
@@ -66,8 +66,8 @@ class Planner:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._hosts: dict[HostId, Host] = {}
-        self._host_of: dict[OfferId, Host] = {}
+        self._hand = Hand()
+        self._hosts = self._hand.hosts
         self._placed: dict[HostId, list[tuple[Job, Instance]]] = {}
         self._ours: dict[HostId, Resources] = {}
         self._alarms: list[_Alarm] = []
@@ -120,7 +120,7 @@ class Planner:
 
     def registered(self, now: Time, tasks: Sequence[TaskStatus]) -> list[Decision]:
         """(Re)connected: offers from before are void, and whoever was asked to stop a task may have forgotten."""
-        for host in self._in_hand():
+        for host in self._hand.held:
             self._let_go(host, now)
         self._hosts.clear()
         self._ours.clear()
@@ -139,12 +139,7 @@ class Planner:
         """Offers came."""
         self._looking = False
         for offer in offers:
-            host = self._hosts.get(offer.host_id)
-            if host is None:
-                host = Host(offer.host_id, offer.host, {}, offer.address, _NOTHING, _NOTHING)
-                self._hosts[offer.host_id] = host
-            host.add(offer, now)
-            self._host_of[offer.id] = host
+            host = self._hand.take(offer, now)
             all_ = host.free + self._ours.get(host.id, _NOTHING)
             host.most = Resources(max(all_.cpus, host.most.cpus), max(all_.memory, host.most.memory))
         return self.plan(now, choosing=True)
@@ -152,13 +147,8 @@ class Planner:
     def rescinded(self, now: Time, offers: Sequence[OfferId]) -> list[Decision]:
         """Offers are void. What was placed on them and not yet launched needs another place."""
         decisions: list[Decision] = []
-        for offer in offers:
-            host = self._host_of.pop(offer, None)
-            if host is None:
-                continue
-            host.offers.remove(offer)
-            if host.offers:
-                decisions.append(Decline(tuple(host.offers), 0))
+        for host, others in self._hand.void(offers):
+            decisions += others
             self._let_go(host, now)
         return [*decisions, *self.plan(now)]
 
@@ -333,7 +323,7 @@ class Planner:
 
     def _place(self, now: Time) -> None:
         """Give places on the offers in hand, job by job; the fullest hosts first, so that large tasks find room."""
-        hosts = sorted(self._in_hand(), key=lambda host: (host.free.cpus, host.free.memory, host.id))
+        hosts = sorted(self._hand.held, key=lambda host: (host.free.cpus, host.free.memory, host.id))
         full: set[_Kind] = set()  # what did not fit once does not fit later in this turn
         for job in list(self._state.queue):
             left = job.startable
@@ -406,16 +396,7 @@ class Planner:
             self._end(job, instance)
             job.ready.appendleft(instance.index)
             self._state.conclude(job, now)
-        self._forget_offers(host)
-
-    def _in_hand(self) -> list[Host]:
-        """The hosts of the offers in hand, each once."""
-        return list({host.id: host for host in self._host_of.values()}.values())
-
-    def _forget_offers(self, host: Host) -> None:
-        for offer in host.offers:
-            self._host_of.pop(offer, None)
-        host.offers = []
+        self._hand.forget(host)
 
     # -- answering --
 
@@ -423,7 +404,7 @@ class Planner:
         """Launch what has a place, host by host, once everything placed there is safe in the store."""
         decisions: list[Decision] = []
         journal = self._state.journal
-        for host in self._in_hand():
+        for host in self._hand.held:
             placed = self._placed.get(host.id)
             if not placed:
                 continue
@@ -436,19 +417,15 @@ class Planner:
             infos = [to_launch(job, instance) for job, instance in placed]
             decisions.append(Launch(tuple(host.offers), infos))
             del self._placed[host.id]
-            self._forget_offers(host)
+            self._hand.forget(host)
         return decisions
 
     def _give_back(self, now: Time) -> list[Decision]:
         """Offers that nothing was placed on."""
-        idle = [host for host in self._in_hand() if not self._placed.get(host.id)]
-        offers = tuple(offer for host in idle for offer in host.offers)
-        for host in idle:
-            self._forget_offers(host)
-        if not offers:
-            return []
-        self._refused_until = now + DEFAULT_REFUSE_FOR
-        return [Decline(offers)]
+        given = self._hand.give_back([host for host in self._hand.held if not self._placed.get(host.id)])
+        if given:
+            self._refused_until = now + DEFAULT_REFUSE_FOR
+        return given
 
     def _state_demand(self, now: Time) -> list[Decision]:
         """State what waits for a place, where that has changed."""
@@ -460,7 +437,7 @@ class Planner:
         demand = Demand(None if self._looking else tuple(wants))
         if demand == self._stated:
             return []
-        more = _more(self._stated, demand)
+        more = wants_more(self._stated, demand)
         self._stated = demand
         return [Revive(), demand] if more and now < self._refused_until else [demand]
 
@@ -503,11 +480,3 @@ def _started(status: TaskStatus, otherwise: Time) -> Time:
         return otherwise
     started = data.get("started_at") if isinstance(data, dict) else None
     return started if isinstance(started, int) else otherwise
-
-
-def _more(before: Demand | None, after: Demand) -> bool:
-    """Whether something is wanted now that was not wanted before, so that refusals must not delay it."""
-    if before is None or before.wants is None or after.wants is None:
-        return before is not None and before.wants is not None
-    known = {(want.resources, want.constraints): want.count for want in before.wants}
-    return any(want.count > known.get((want.resources, want.constraints), 0) for want in after.wants)

@@ -15,6 +15,7 @@ from frameworks.coding import moves
 from frameworks.coding.company import Company
 from frameworks.coding.everywhere import follow_hosts, forget_hosts, standing_wants
 from frameworks.coding.explain import shortage
+from frameworks.coding.hand import Hand, wants_more
 from frameworks.coding.names import JobName, TaskName
 from frameworks.coding.observe import observe
 from frameworks.coding.obstacles import lacking_secret, obstacle, steady_at, to_stop
@@ -62,8 +63,8 @@ class Planner:
 
     def __init__(self, state: State, hosts: Iterable[Host] = ()) -> None:
         self._state = state
-        self._hosts = {host.id: host for host in hosts}
-        self._host_of: dict[OfferId, Host] = {}
+        self._hand = Hand(hosts)
+        self._hosts = self._hand.hosts
         self._stated: Demand = _EVERYTHING
         self._seen: set[HostId] = set()
         self._looking = True
@@ -116,7 +117,7 @@ class Planner:
 
     def registered(self, now: Time, tasks: Sequence[TaskStatus]) -> list[Decision]:
         """(Re)connected: offers from before are void, and whoever was asked to stop a task may have forgotten."""
-        for host in self._in_hand():
+        for host in self._hand.held:
             self._let_go(host)
         self._hosts.clear()  # who is there now shows by the offers to come
         for name in self._state.unsettled:
@@ -137,15 +138,11 @@ class Planner:
         self._seen.update(offer.host_id for offer in offers)
         changed = []
         for offer in offers:
-            host = self._hosts.get(offer.host_id)
-            if host is None:
-                nothing = Resources()
-                host = Host(offer.host_id, offer.host, {}, offer.address, nothing, nothing)
-                self._hosts[offer.host_id] = host
-            if host.attributes != offer.attributes:
+            known = self._hosts.get(offer.host_id)
+            before = known.attributes if known else {}
+            host = self._hand.take(offer, now)
+            if host.attributes != before:
                 changed.append(host)
-            host.add(offer, now)
-            self._host_of[offer.id] = host
         if changed:
             self._note_attributes({host.id: host.attributes for host in changed})
         return self.plan(now, choosing=True)
@@ -162,13 +159,8 @@ class Planner:
     def rescinded(self, now: Time, offers: Sequence[OfferId]) -> list[Decision]:
         """Offers are void. What was placed on them and not yet launched needs another place."""
         decisions: list[Decision] = []
-        for offer in offers:
-            host = self._host_of.pop(offer, None)
-            if host is None:
-                continue
-            host.offers.remove(offer)
-            if host.offers:
-                decisions.append(Decline(tuple(host.offers), 0))
+        for host, others in self._hand.void(offers):
+            decisions += others
             self._let_go(host)
         return [*decisions, *self.plan(now)]
 
@@ -198,7 +190,7 @@ class Planner:
         wakes += moves.advance_moves(self._state, now)
         if choosing or self._followed != self._state.everywhere:
             changed = self._followed != self._state.everywhere
-            follow_hosts(self._state, list(self._hosts.values()) if changed else self._in_hand(), now)
+            follow_hosts(self._state, list(self._hosts.values()) if changed else self._hand.held, now)
             self._followed = dict(self._state.everywhere)
         kills: list[Decision] = []
         waiting: list[Task] = []
@@ -253,7 +245,7 @@ class Planner:
 
     def _place(self, waiting: list[Task], now: Time) -> list[Task]:
         """Give tasks places on the offers in hand, the hardest to place first. Returns those that found none."""
-        hosts = self._in_hand()
+        hosts = self._hand.held
         company = Company(self._state, self._hosts.values())
         level = Level(hosts, company.used())
         hopeless: dict[tuple[object, ...], str] = {}  # what did not fit once does not fit later in this turn
@@ -318,23 +310,14 @@ class Planner:
         """The offers of this host are void."""
         for name in list(host.placed):
             self._drop_place(self._state.tasks[name])
-        self._forget_offers(host)
-
-    def _in_hand(self) -> list[Host]:
-        """The hosts of the offers in hand, each once."""
-        return list({host.id: host for host in self._host_of.values()}.values())
-
-    def _forget_offers(self, host: Host) -> None:
-        for offer in host.offers:
-            self._host_of.pop(offer, None)
-        host.offers, host.placed = [], []
+        self._hand.forget(host)
 
     # -- answering --
 
     def _launch(self, now: Time) -> list[Decision]:
         """Launch what has a place, host by host, once everything placed there is safe in the store."""
         decisions: list[Decision] = []
-        for host in self._in_hand():
+        for host in self._hand.held:
             tasks = [self._state.tasks[name] for name in host.placed]
             if not tasks or not all(self._state.saved(task) for task in tasks):
                 continue
@@ -345,16 +328,12 @@ class Planner:
                 task.run.launched, task.run.since = True, now
                 infos.append(task_to_launch(task.name, task.run.id, plan, task.run.ports, self._state.secrets.value))
             decisions.append(Launch(tuple(host.offers), infos))
-            self._forget_offers(host)
+            self._hand.forget(host)
         return decisions
 
     def _give_back(self) -> list[Decision]:
         """Offers that nothing was placed on."""
-        idle = [host for host in self._in_hand() if not host.placed]
-        offers = tuple(offer for host in idle for offer in host.offers)
-        for host in idle:
-            self._forget_offers(host)
-        return [Decline(offers)] if offers else []
+        return self._hand.give_back([host for host in self._hand.held if not host.placed])
 
     def _state_demand(self, waiting: Sequence[Task], now: Time, wakes: list[Time]) -> list[Decision]:
         """State what waits for a place, where that has changed."""
@@ -375,7 +354,7 @@ class Planner:
         demand = _EVERYTHING if self._looking else Demand(tuple(self._wants(waiting)), CHOICE)
         if demand == self._stated:
             return []
-        more = _more(self._stated, demand)
+        more = wants_more(self._stated, demand)
         self._stated = demand
         return [Revive(), demand] if more and now < self._refused_until else [demand]
 
@@ -404,11 +383,3 @@ def _hardest_first(entry: tuple[Task, TaskPlan]) -> tuple[bool, bool, int, int, 
     follows = any(rule.kind == "with" for rule in plan.rules)
     anywhere = not plan.constraints and not plan.rules and not plan.resources.ports
     return (follows, anywhere, -plan.resources.memory, -plan.resources.cpus, task.name)
-
-
-def _more(before: Demand, after: Demand) -> bool:
-    """Whether something is wanted now that was not wanted before, so that refusals must not delay it."""
-    if before.wants is None or after.wants is None:
-        return before.wants is not None
-    known = {(want.resources, want.constraints): want.count for want in before.wants}
-    return any(want.count > known.get((want.resources, want.constraints), 0) for want in after.wants)
