@@ -15,7 +15,7 @@ from typing import Any, Final
 from frameworks.batch.names import task_id
 from frameworks.batch.spec import InstanceSettings, JobFile
 from frameworks.coding.plans import TaskPlan, container_to_launch, plan_task
-from offerer import HostId, PortMapping, Resources, TaskId, TaskInfo, TaskState, Time
+from offerer import HostId, PortMapping, TaskId, TaskInfo, TaskState, Time
 
 JOBS: Final = "jobs/"
 PROGRESS: Final = "progress/"
@@ -215,10 +215,4 @@ def to_launch(job: Job, instance: Instance) -> TaskInfo:
     }
     labels = {"offerer.job": job.id, "offerer.group": f"batch/{job.spec.job}"}
     container = container_to_launch(job.plan, instance.ports, env, labels)
-    resources = job.plan.resources + Resources(ports=port_ranges(instance))
-    return TaskInfo(job.task_id(instance), resources, container.to_bytes())
-
-
-def port_ranges(instance: Instance) -> tuple[tuple[int, int], ...]:
-    """The host ports of its present launch, as ranges."""
-    return tuple(sorted({(port.host, port.host) for port in instance.ports}))
+    return TaskInfo(job.task_id(instance), job.plan.taken(instance.ports), container.to_bytes())

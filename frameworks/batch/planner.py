@@ -7,15 +7,14 @@ is safe in the store before it is launched: until then the offer is held, and th
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
-from frameworks.batch.jobs import CANCELLED, FAILED, FINISHED, Instance, Job, port_ranges, to_launch
+from frameworks.batch.jobs import CANCELLED, FAILED, FINISHED, Instance, Job, to_launch
 from frameworks.batch.names import parse_task_id
 from frameworks.batch.state import State
 from frameworks.coding.hand import Hand, wants_more
-from frameworks.coding.observe import describe
+from frameworks.coding.observe import data_of, describe, started_at
 from frameworks.coding.placement import Host, choose_ports, refusal
 from frameworks.coding.plans import TaskPlan
 from offerer import (
@@ -360,7 +359,7 @@ class Planner:
         instance.started = instance.ended = instance.not_before = 0
         instance.exit_code, instance.status = None, None
         instance.ports = choose_ports(job.plan, job.task_id(instance), host)
-        host.free -= job.plan.resources + Resources(ports=port_ranges(instance))
+        host.free -= job.plan.taken(instance.ports)
         job.live += 1
         self._hold(job, instance)
         self._placed.setdefault(host.id, []).append((job, instance))
@@ -474,9 +473,5 @@ def _lack(need: Resources, host: Host) -> float:
 
 def _started(status: TaskStatus, otherwise: Time) -> Time:
     """When the container started, by what the executor adds to a status."""
-    try:
-        data = json.loads(status.data or b"{}")
-    except ValueError:
-        return otherwise
-    started = data.get("started_at") if isinstance(data, dict) else None
-    return started if isinstance(started, int) else otherwise
+    started = started_at(data_of(status))
+    return otherwise if started is None else started

@@ -14,7 +14,7 @@ from frameworks.coding.arguments import Arguments, environment_of, pushed_files,
 from frameworks.coding.calls import Calls
 from frameworks.coding.diff import differences
 from frameworks.coding.history import prefix_of, read_entry
-from frameworks.coding.names import EVERY_ENVIRONMENT, Target, TaskName, natural, parse_target
+from frameworks.coding.names import EVERY_ENVIRONMENT, Target, TaskName, environment_in, natural, parse_target
 from frameworks.coding.once import run_once
 from frameworks.coding.planner import Planner
 from frameworks.coding.pushes import Push, prepare_push
@@ -248,7 +248,7 @@ class Api(Calls):
         targets = self._targets(arguments, default_all=True)
         return {
             "services": views.service_rows(self._state, targets, self._now()),
-            "environments": sorted({each.partition("@")[2] for each in self._state.revisions} - {""}),
+            "environments": sorted({environment_in(each) for each in self._state.revisions} - {""}),
             "problems": [self._state.problems[key] for key in sorted(self._state.problems)],
             "scales": views.scales(self._state, targets),
             "now": self._now(),
@@ -301,7 +301,7 @@ class Api(Calls):
 
     async def _services(self, arguments: Arguments) -> dict[str, object]:
         environment = environment_of(arguments)
-        services = [each for each in sorted(self._state.revisions) if each.partition("@")[2] == environment]
+        services = [each for each in sorted(self._state.revisions) if environment_in(each) == environment]
         newest = [self._state.newest(service) for service in services]
         return {"services": [views.revision_row(revision) for revision in newest if revision]}
 
@@ -386,7 +386,7 @@ class Api(Calls):
         environment = "" if everything else environment_of(arguments)
         if given in (None, []) and default_all:
             services = sorted(self._state.revisions)
-            wanted = [each for each in services if everything or each.partition("@")[2] == environment]
+            wanted = [each for each in services if everything or environment_in(each) == environment]
             return [Target(service) for service in wanted]
         listed = given if isinstance(given, list) else [given]
         targets = [parse_target(each, environment) for each in listed]

@@ -201,15 +201,16 @@ class _Board:
 
     def _fullness(self, host: Host, more: Resources = _NOTHING, less: Resources = _NOTHING) -> int:
         """The largest share of cpus or memory that is used, in millionths; with a task more, or one less."""
-        ours, share = self._used.get(host.id, Resources()), 0
-        for free, used, most, change in (
-            (host.free.cpus, ours.cpus, host.most.cpus, more.cpus - less.cpus),
-            (host.free.memory, ours.memory, host.most.memory, more.memory - less.memory),
-        ):
-            total = max(most, free + used)
-            if total:
-                share = max(share, (total - free + change) * _WHOLE // total)
-        return share
+        totals = host.totals(self._used.get(host.id, _NOTHING))
+        shares = [
+            (total - free + change) * _WHOLE // total
+            for total, free, change in (
+                (totals.cpus, host.free.cpus, more.cpus - less.cpus),
+                (totals.memory, host.free.memory, more.memory - less.memory),
+            )
+            if total
+        ]
+        return max([0, *shares])
 
     # -- both --------------------------------------------------------------------------------------------------
 
@@ -243,8 +244,7 @@ def _may_move(state: State, task: Task, run: Run, plan: TaskPlan, hosts: Collect
     """Whether a task runs as it should, and nothing ties it to its host."""
     if state.ends_by_itself(task) or not task.settled or not run.launched or run.moving or run.host_id not in hosts:
         return False
-    containers = (plan.container, *plan.container.containers, *plan.container.init_steps)
-    tied = plan.on_host_lost is None or any(each.volumes for each in containers)
+    tied = plan.on_host_lost is None or any(plan.volumes)
     return not tied and not any(rule.job is not None or rule.kind == "same" for rule in plan.rules)
 
 

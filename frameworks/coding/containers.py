@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from frameworks.coding.names import environment_in
 from frameworks.coding.settings import ProbeSpec, ResourceSpec, SecretSpec, StepSettings
 from frameworks.coding.values import parse_device, parse_duration, parse_tmpfs, parse_ulimit, parse_volume
 from offerer import ContainerSpec, Mount, NotFound, PortMapping, Probe, Resources, Secret
@@ -118,7 +119,7 @@ def _one(given: Mapping[str, Any], around: Surroundings) -> tuple[ContainerSpec,
 def _volume(mount: Mount, service: str) -> Mount:
     """A named volume is that of the environment, so that a copy of a service does not share the data of the other."""
     named = not mount.source.startswith("/")
-    environment = service.partition("@")[2]
+    environment = environment_in(service)
     return replace(mount, source=f"{mount.source}_{environment}") if named and environment else mount
 
 

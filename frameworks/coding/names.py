@@ -79,6 +79,11 @@ def in_environment(service: str, environment: str) -> str:
     return f"{service}@{environment}" if environment else service
 
 
+def environment_in(service: str) -> str:
+    """``staging`` of ``core@staging``; empty of the base environment."""
+    return service.partition("@")[2]
+
+
 def check_environment(environment: object) -> str:
     """The name itself, empty for the base environment. Raises `InvalidInput`."""
     if environment != "" and (not isinstance(environment, str) or not is_service(f"x@{environment}")):
@@ -119,7 +124,7 @@ def parse_target(text: object, environment: str = "") -> Target:
     parts = text.split("/") if isinstance(text, str) else []
     if not 1 <= len(parts) <= 3 or not _are_names(parts):
         raise InvalidInput(f"target: {text!r} is not SERVICE, SERVICE/JOB or SERVICE/JOB/TASK, for example core/web/2")
-    own = parts[0].partition("@")[2]
+    own = environment_in(parts[0])
     if own and environment and own != environment:
         raise InvalidInput(f"target: {text!r} is not in the environment {environment!r}; name one of the two")
     return Target(parts[0] if own else in_environment(parts[0], environment), *parts[1:])

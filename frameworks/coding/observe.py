@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from frameworks.coding.everywhere import leave
 from frameworks.coding.history import entry_of
@@ -30,7 +31,7 @@ def observe(state: State, status: TaskStatus, now: Time) -> None:
         return
     name, revision, attempt = parsed
     task = state.tasks.get(name)
-    run = next((run for run in task.containers if run.id == status.task_id), None) if task else None
+    run = task.container(status.task_id) if task else None
     if task is not None and run is not None:
         if status.state.terminal:
             _end(state, task, run, status, now)
@@ -110,17 +111,25 @@ def _found(state: State, task: Task, revision: int, attempt: int, status: TaskSt
 
 
 def _read_data(run: Run, status: TaskStatus) -> None:
-    """What the executor adds to a status; anything odd in it is left out."""
+    data = data_of(status)
+    run.container = str(data.get("container") or run.container)
+    run.image_digest = str(data.get("image_digest") or run.image_digest)
+    run.started = run.started or started_at(data) or 0
+
+
+def data_of(status: TaskStatus) -> dict[str, Any]:
+    """What the executor adds to a status; anything odd is left out."""
     try:
         data = json.loads(status.data or b"{}")
     except ValueError:
-        return
-    if isinstance(data, dict):
-        run.container = str(data.get("container") or run.container)
-        run.image_digest = str(data.get("image_digest") or run.image_digest)
-        started = data.get("started_at")
-        if isinstance(started, int) and not run.started:
-            run.started = started
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def started_at(data: Mapping[str, Any]) -> Time | None:
+    """When the container started, by these data; None where they do not say."""
+    started = data.get("started_at")
+    return started if isinstance(started, int) else None
 
 
 def describe(status: TaskStatus) -> str:

@@ -58,15 +58,18 @@ class Host:
 
     def left(self, used: Resources) -> int:
         """The smallest share of any resource that is left, in millionths; `used` is what our own tasks hold here."""
-        share = _SCALE
-        for free, ours, most in (
-            (self.free.cpus, used.cpus, self.most.cpus),
-            (self.free.memory, used.memory, self.most.memory),
-        ):
-            total = max(most, free + ours)
-            if total:
-                share = min(share, free * _SCALE // total)
-        return share
+        totals = self.totals(used)
+        shares = [
+            free * _SCALE // total
+            for free, total in ((self.free.cpus, totals.cpus), (self.free.memory, totals.memory))
+            if total
+        ]
+        return min(shares, default=_SCALE)
+
+    def totals(self, used: Resources) -> Resources:
+        """What it has of cpus and memory in all, as far as is known; `used` is what our own tasks hold here."""
+        cpus = max(self.most.cpus, self.free.cpus + used.cpus)
+        return Resources(cpus, max(self.most.memory, self.free.memory + used.memory))
 
 
 class Limit(NamedTuple):

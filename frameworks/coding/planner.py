@@ -281,7 +281,7 @@ class Planner:
         task.run.probed, task.run.attributes = plan.probed, dict(host.attributes)
         task.gated, task.shortage, task.planned = False, "", ""
         self._state.changed(task)
-        return plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
+        return plan.taken(ports)
 
     def _drop_place(self, task: Task) -> None:
         """Forget the place of a task that was not launched. Its number is spent."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,13 +17,13 @@ from frameworks.coding.containers import (
     plan_container,
     resources_of,
 )
-from frameworks.coding.names import JobName, TaskName, in_environment
+from frameworks.coding.names import JobName, TaskName, environment_in, in_environment
 from frameworks.coding.rules import Rule, parse_condition
 from frameworks.coding.settings import PortSpec, ResourceSpec
 from frameworks.coding.spec import JobSpec, ServiceFile, Settings, TaskSpec
 from frameworks.coding.strategy import DEFAULT, Restart, Strategy
 from frameworks.coding.values import parse_duration
-from offerer import SECOND, Constraint, ContainerSpec, PortMapping, Resources, TaskId, TaskInfo, Time
+from offerer import SECOND, Constraint, ContainerSpec, Mount, PortMapping, Resources, TaskId, TaskInfo, Time
 
 MOVE_AFTER: Final = 60 * SECOND
 """How long a task stays on a host that is lost, where its job says nothing and nothing holds it there."""
@@ -66,6 +66,16 @@ class TaskPlan:
             rules=(),
             on_host_lost=None,
         )
+
+    def taken(self, ports: Iterable[PortMapping]) -> Resources:
+        """What a task takes of its host that was given these host ports."""
+        return self.resources + host_ports(ports)
+
+    @property
+    def volumes(self) -> Iterator[Mount]:
+        """Those of all its containers."""
+        containers = (self.container, *self.container.containers, *self.container.init_steps)
+        return (volume for each in containers for volume in each.volumes)
 
     @property
     def probed(self) -> bool:
@@ -189,7 +199,7 @@ def _neighbour(service: str, written: str) -> JobName:
     if "/" not in written:
         return JobName(service, written)
     other, job = written.split("/")
-    return JobName(in_environment(other, service.partition("@")[2]), job)
+    return JobName(in_environment(other, environment_in(service)), job)
 
 
 def plan_task(job: Settings, own: Settings, around: Surroundings = NOWHERE) -> TaskPlan:
@@ -211,8 +221,7 @@ def _on_host_lost(wanted: object, plan: TaskPlan) -> Time | None:
         return parse_duration(wanted["move_after"])
     if wanted == "move":
         return 0
-    containers = (plan.container, *plan.container.containers, *plan.container.init_steps)
-    writes = any(not volume.read_only for each in containers for volume in each.volumes)
+    writes = any(not volume.read_only for volume in plan.volumes)
     return None if writes or plan.tied_to is not None or wanted == "wait" else MOVE_AFTER
 
 
@@ -230,6 +239,11 @@ def _hosts(given: Mapping[str, object]) -> list[Constraint]:
     return [Constraint("host", "in", tuple(hosts))] if isinstance(hosts, list) else []
 
 
+def host_ports(ports: Iterable[PortMapping]) -> Resources:
+    """The host ports of these, each once."""
+    return Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
+
+
 def task_to_launch(
     name: TaskName, task_id: TaskId, plan: TaskPlan, ports: Sequence[PortMapping], value: SecretValue
 ) -> TaskInfo:
@@ -239,11 +253,10 @@ def task_to_launch(
     """
     labels = {"offerer.service": name.service, "offerer.group": str(name.of_job)}
     env = {"OFFERER_TASK": str(name)}
-    if environment := name.service.partition("@")[2]:
+    if environment := environment_in(name.service):
         env["OFFERER_ENVIRONMENT"] = environment
     container = container_to_launch(plan, ports, env, labels, value)
-    resources = plan.resources + Resources(ports=tuple(sorted({(port.host, port.host) for port in ports})))
-    return TaskInfo(task_id, resources, container.to_bytes())
+    return TaskInfo(task_id, plan.taken(ports), container.to_bytes())
 
 
 def container_to_launch(

@@ -197,6 +197,10 @@ class Task:
         """Those in `old` of which something is still to be expected."""
         return [run for run in self.old if not run.left_behind]
 
+    def container(self, task_id: TaskId) -> Run | None:
+        """The one of this id; None where it has no such."""
+        return next((run for run in self.containers if run.id == task_id), None)
+
     @property
     def running(self) -> bool:
         """Whether a container of it runs, of whichever revision."""

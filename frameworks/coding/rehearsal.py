@@ -14,6 +14,7 @@ from frameworks.coding.obstacles import reason
 from frameworks.coding.orders import Answer
 from frameworks.coding.placement import Host
 from frameworks.coding.planner import Planner
+from frameworks.coding.plans import host_ports
 from frameworks.coding.records import Run, Task
 from frameworks.coding.rollout import CANARIES, promote
 from frameworks.coding.state import State
@@ -265,11 +266,10 @@ class _Stage:
 
     def _takes(self, task: Task, run: Run) -> Resources:
         plan = self._state.plan(task, run.revision)
-        ports = Resources(ports=tuple(sorted({(port.host, port.host) for port in run.ports})))
-        return (plan.resources if plan else Resources()) + ports
+        return (plan.resources if plan else Resources()) + host_ports(run.ports)
 
     def _run_of(self, task_id: TaskId) -> tuple[Task, Run] | None:
         parsed = parse_task_id(task_id)
         task = self._state.tasks.get(parsed[0]) if parsed else None
-        run = next((run for run in task.containers if run.id == task_id), None) if task else None
+        run = task.container(task_id) if task else None
         return (task, run) if task and run else None

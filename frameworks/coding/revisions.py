@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from frameworks.coding.check import check_file
-from frameworks.coding.names import JobName, in_environment, is_service
+from frameworks.coding.names import JobName, environment_in, in_environment, is_service
 from frameworks.coding.plans import JobPlan, plan_service
 from frameworks.coding.spec import ServiceFile
 from offerer import InvalidInput, Time
@@ -107,7 +107,7 @@ def read_revision(key: str, value: bytes, now: Time) -> Revision:
         text = value.decode()
     except UnicodeDecodeError:
         raise InvalidInput(f"{key}: not UTF-8 text; put a service file there") from None
-    environment = service.partition("@")[2]
+    environment = environment_in(service)
     revision = _read_own(number, text, environment) or Revision(
         number, check_file(key, text, environment).service, key, text, "written into the store", "", now, environment
     )
