@@ -57,9 +57,7 @@ class Allocator:
 
     def remove_host(self, host: HostLedger) -> None:
         """A host no longer counts. Its grants must have been settled and its tasks discharged before."""
-        for claimant in host.refusals:
-            claimant.refused.pop(host, None)
-        host.refusals.clear()
+        _forget_refusals(host)
         if host.held_for is not None:
             self.holds.release(host.held_for)
         before = self._counted(host)
@@ -72,9 +70,7 @@ class Allocator:
     def change_host(self, host: HostLedger, name: str, attributes: Mapping[str, str], total: Resources) -> None:
         """A host has other attributes or another total. New attributes make every refusal of it void."""
         if attributes != host.attributes or name != host.name:
-            for claimant in host.refusals:
-                claimant.refused.pop(host, None)
-            host.refusals.clear()
+            _forget_refusals(host)
         if host in self.hosts:
             self.totals.change(self.totals.resources - host.total.without_ports() + total.without_ports())
         before = self._counted(host)
@@ -301,6 +297,12 @@ class Allocator:
     def _recounted(self, host: HostLedger, before: Resources) -> None:
         if self.quotas:
             self.free = self.free - before + self._counted(host)
+
+
+def _forget_refusals(host: HostLedger) -> None:
+    for claimant in host.refusals:
+        claimant.refused.pop(host, None)
+    host.refusals.clear()
 
 
 def _hungry(claimant: Claimant) -> bool:
