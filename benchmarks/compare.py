@@ -205,17 +205,22 @@ def measure(contender: Contender, engine: Engine, size: int) -> dict[str, float]
 
 Figures = dict[str, float]
 
+_BRIDGE = Path("/sys/class/net/docker_gwbridge")  # Swarm makes it
+
 
 def _bare(engine: Engine, size: int) -> Figures:
     return measure(Bare(engine, size), engine, size)
 
 
 def _swarm(engine: Engine, size: int) -> Figures:
+    others = _BRIDGE.exists()
     _docker(engine, "swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", f"127.0.0.1:{free_port()}")
     try:
         return measure(Swarm(engine, size), engine, size)
     finally:
         _docker(engine, "swarm", "leave", "--force")
+        if not others:  # a bridge of this machine, which outlives the engine
+            _docker(engine, "network", "rm", _BRIDGE.name)
 
 
 def _offerer(engine: Engine, size: int) -> Figures:
