@@ -15,6 +15,12 @@ from pathlib import Path
 from tests.processes import ROOT, Processes, wait_for
 
 DEADLINE = 30.0
+# Not pty.fork(): gRPC's threads may hold a lock that the fork would wait for.
+_ON_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 TASK = ("--framework", "sleeper", "sleeper")
 
 
@@ -49,12 +55,13 @@ def check_exec(cluster: Processes) -> None:
 
 def check_terminal(cluster: Processes) -> None:
     """An interactive shell on a terminal: it sees its size, echoes, and ends with what it was told to."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        os.environ["COLUMNS"], os.environ["LINES"] = "97", "31"
-        command = [*_offerer(cluster), "exec", "-it", *TASK, "--", "sh"]
-        os.execv(command[0], command)
+    command = [*_offerer(cluster), "exec", "-it", *TASK, "--", "sh"]
+    terminal, inner = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ON_TERMINAL, *command], stdin=inner, stdout=inner, stderr=inner, cwd=ROOT,
+        env={**os.environ, "COLUMNS": "97", "LINES": "31"}, start_new_session=True,
+    )  # fmt: skip
+    os.close(inner)
     try:
         _read_until(terminal, b"# ")
         os.write(terminal, b"stty size; echo $((40 + 2)) $WHO\n")
@@ -68,8 +75,8 @@ def check_terminal(cluster: Processes) -> None:
         _read_until(terminal, None)
     finally:
         os.close(terminal)
-        _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 9
+        status = process.wait()
+    assert status == 9
 
 
 def _read_until(terminal: int, wanted: bytes | None) -> bytes:
