@@ -50,6 +50,8 @@ class Placing(Framework):
         self.launched_at: dict[TaskId, float] = {}
         self.launch_seconds: list[float] = []
         self.offer_seconds: list[float] = []
+        self.running: list[tuple[float, float]] = []
+        """How many tasks were RUNNING, and how many seconds after the first offer."""
         self.freed_at: dict[HostId, float] = {}
         self.first = self.last = 0.0
         self.done = asyncio.Event()
@@ -104,6 +106,7 @@ class Placing(Framework):
                 self.waiting -= 1
             elif status.state.terminal:
                 raise AssertionError(f"{status}")
+        self.running.append((clock - self.first, self.tasks - self.waiting))
         if not self.waiting:
             self.last = clock
             self.done.set()

@@ -13,9 +13,10 @@ import multiprocessing
 import os
 import statistics
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import click
@@ -24,6 +25,7 @@ import grpc.aio
 from benchmarks import echo
 from benchmarks.frameworks import Placing, Reviving
 from benchmarks.measure import progress, quantiles_ms, report, rss_mib
+from benchmarks.plots import Curve, check_plot, draw, draw_bars, plot_option
 from executor.daemon import Executor, ExecutorConfig
 from executor.fake import FakeRuntime
 from offerer import Resources, garbage
@@ -109,7 +111,9 @@ class _Process:
         self._process.kill()
 
 
-def measure(executors: int, tasks: int, batch: int, window: int, rate: int) -> dict[str, Any]:
+def measure(
+    executors: int, tasks: int, batch: int, window: int, rate: int, plot_to: Path | None
+) -> dict[str, Any]:
     """Place tasks, once."""
     echoing = _Process(echo.serve)
     echoed = asyncio.run(echo.measure(echoing.said, min(tasks, 100_000), batch))
@@ -118,6 +122,7 @@ def measure(executors: int, tasks: int, batch: int, window: int, rate: int) -> d
     with _cluster(executors) as (master, hosts):
         framework = Placing(tasks, batch, window, rate)
         garbage.run(_run(master.said, framework))
+        _plot(plot_to, framework)
         seconds = framework.last - framework.first
         return {
             "executors": executors,
@@ -133,12 +138,29 @@ def measure(executors: int, tasks: int, batch: int, window: int, rate: int) -> d
         }
 
 
-def measure_revive(executors: int, times: int = 5) -> dict[str, Any]:
+def _plot(path: Path | None, framework: Placing) -> None:
+    """How many ran when; and of every part of the launches and offers, how long that took at most."""
+    if path is None:
+        return
+    latencies = {
+        "launch to RUNNING": _at_most_ms(framework.launch_seconds),
+        "launch to the host's next offer": _at_most_ms(framework.offer_seconds),
+    }
+    parts = [("seconds", "tasks RUNNING", {"": framework.running}), ("% of all", "at most so many ms", latencies)]
+    draw(path, parts)
+
+
+def _at_most_ms(seconds: Sequence[float]) -> Curve:
+    return [(100 * (n + 1) / len(seconds), 1000 * each) for n, each in enumerate(sorted(seconds))]
+
+
+def measure_revive(executors: int, plot_to: Path | None, times: int = 5) -> dict[str, Any]:
     """Revive until all offers have come, a few times."""
     with _cluster(executors) as (master, _):
         framework = Reviving(executors, times)
         garbage.run(_run(master.said, framework))
         ordered = [round(seconds * 1000, 1) for seconds in framework.seconds]
+        draw_bars(plot_to, {"revive to all offers (ms)": {str(n): each for n, each in enumerate(ordered, 1)}})
         return {"executors": executors, "revive_ms": statistics.median(ordered), "all_ms": ordered}
 
 
@@ -166,12 +188,19 @@ def _cluster(executors: int) -> Iterator[tuple[_Process, _Process]]:
 )  # fmt: skip
 @click.option("--rate", default=0, type=click.IntRange(0), help="Launch so many a second instead of as many as go.")
 @click.option("--revive", is_flag=True, help="Measure from revive to offers of all idle hosts instead.")
+@plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def main(executors: int, tasks: int, batch: int, window: int, rate: int, revive: bool, as_json: bool) -> None:
+def main(
+    executors: int, tasks: int, batch: int, window: int, rate: int, revive: bool, plot_to: Path | None, as_json: bool
+) -> None:
     """Measure placements over real gRPC."""
+    check_plot(plot_to)
     if tasks > executors * 640 and not revive:
         raise click.BadParameter(f"{tasks} tasks do not fit on {executors} hosts of 640 each", param_hint="--tasks")
-    report(measure_revive(executors) if revive else measure(executors, tasks, batch, window, rate), as_json)
+    if revive:
+        report(measure_revive(executors, plot_to), as_json)
+    else:
+        report(measure(executors, tasks, batch, window, rate, plot_to), as_json)
 
 
 if __name__ == "__main__":

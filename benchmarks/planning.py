@@ -14,12 +14,14 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, Final, TypeVar
 
 import click
 
 from benchmarks.measure import progress, report
+from benchmarks.plots import check_plot, draw_bars, plot_option
 from benchmarks.traces import Microservice, microservices
 from frameworks.coding import orders
 from frameworks.coding.names import Target, in_environment
@@ -147,10 +149,17 @@ def measure(environments: int, hosts: int, replicas: int, constraints: Sequence[
 @click.option("--hosts", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--replicas", type=click.IntRange(1), default=1, show_default=True, help="Times what the trace says.")
 @click.option("--constraint", "constraints", multiple=True, help="Of each job, such as 'spread zone'. Repeatable.")
+@plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
-def main(environments: int, hosts: int, replicas: int, constraints: tuple[str, ...], as_json: bool) -> None:
+def main(
+    environments: int, hosts: int, replicas: int, constraints: tuple[str, ...], plot_to: Path | None, as_json: bool
+) -> None:
     """What the planner takes to bring up many services on an empty cluster."""
-    report(measure(environments, hosts, replicas, constraints), as_json)
+    check_plot(plot_to)
+    result = measure(environments, hosts, replicas, constraints)
+    report(result, as_json)
+    parts = ("push", "orders", "planner", "records")
+    draw_bars(plot_to, {"processor time (s)": {part: result[f"{part}_s"] for part in parts}})
 
 
 if __name__ == "__main__":
