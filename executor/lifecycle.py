@@ -160,6 +160,7 @@ class Lifecycle:
             key = entry.task.key
             if self.tasks.get(key) is entry.task:
                 del self.tasks[key]
+                entry.task.entry = None  # or it would stay in memory until the collector comes by
                 self.marks.append(Settled(key))
 
     # -- what the runtime says ---------------------------------------------------------------------------------------

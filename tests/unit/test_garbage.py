@@ -6,7 +6,10 @@ import weakref
 
 import pytest
 
-from offerer import garbage
+from offerer import SECOND, Resources, garbage
+from offerer.sim import Simulation
+from offerer.sim.workload import Arrival, Batch
+from offerer.sim.world import START
 
 
 class _Node:
@@ -49,3 +52,15 @@ def test_an_error_ends_the_run_and_leaves_the_collector_on():
     with pytest.raises(ValueError, match="x"):
         garbage.run(main())
     assert gc.isenabled()
+
+
+def test_tasks_that_ended_leave_nothing_to_a_collector_that_seldom_comes():
+    simulation = Simulation()
+    simulation.add_host("host", Resources.of(cpus=4, memory="16GiB"))
+    one = Resources.of(cpus=1, memory="1GiB")
+    plugin = simulation.run(Batch("batch", "*", [Arrival(START + SECOND, 100, one, 5 * SECOND)])).plugin
+    simulation.advance(SECOND)
+    gc.collect()
+    simulation.advance(200 * SECOND)
+    assert isinstance(plugin, Batch) and plugin.finished == 100
+    assert gc.collect() == 0
