@@ -13,6 +13,7 @@ from offerer import (
     Decision,
     Decisions,
     Decline,
+    Demand,
     Framework,
     HostId,
     Launch,
@@ -26,6 +27,7 @@ from offerer import (
     TaskStatus,
     Time,
     Wake,
+    Want,
 )
 
 NEEDS = Resources.of(cpus=0.1, memory="32MiB")
@@ -37,11 +39,14 @@ class Placing(Framework):
     """Launches so many tasks, `batch` at most on each offer, and notes when.
 
     `window` bounds what is launched and not yet RUNNING; with a `rate` (tasks a second) the clock says when to launch.
+    Unless it is `alone` it states what it wants, so that others get offers too.
     """
 
-    name = "placing"
-
-    def __init__(self, tasks: int, batch: int, window: int, rate: int) -> None:
+    def __init__(
+        self, tasks: int, batch: int, window: int, rate: int, *, name: str = "placing", alone: bool = True
+    ) -> None:
+        self.name = name
+        self.alone = alone
         self.tasks = self.left = self.waiting = tasks
         self.batch = batch
         self.window = window or tasks
@@ -54,7 +59,12 @@ class Placing(Framework):
         """How many tasks were RUNNING, and how many seconds after the first offer."""
         self.freed_at: dict[HostId, float] = {}
         self.first = self.last = 0.0
+        self.failed = ""  # why it was given up
         self.done = asyncio.Event()
+
+    def on_registered(self, now: Time, tasks: Sequence[TaskStatus]) -> Decisions:
+        """Say what is wanted."""
+        return self._demand()
 
     def on_offers(self, now: Time, offers: Sequence[Offer]) -> Decisions:
         """Take them in hand, and launch as far as the window lets."""
@@ -78,18 +88,29 @@ class Placing(Framework):
         launched = self.tasks - self.left
         return max(0, int((time.perf_counter() - self.first) * self.rate) - launched)
 
+    def _demand(self) -> Iterator[Decision]:
+        if not self.alone:
+            yield Demand((Want(NEEDS, self.left),))
+
     def _launch(self, now: Time) -> Iterator[Decision]:
+        before = self.left
         while self.in_hand and self.left and len(self.launched_at) < self.window:
             n = min(self.batch, self.left, self._due())
             if not n:
                 break
             offer = self.in_hand.popleft()
+            n = min(n, _fit(offer.resources))
+            if not n:
+                yield Decline([offer.id])
+                continue
             tasks = [TaskInfo(TaskId(f"task-{self.left - i}"), NEEDS, _SPEC) for i in range(n)]
             self.left -= n
             sent = time.perf_counter()
             self.freed_at[offer.host_id] = sent
             self.launched_at.update((task.task_id, sent) for task in tasks)
             yield Launch([offer.id], tasks)
+        if self.left != before:
+            yield from self._demand()
         if self.rate and self.left:
             yield Wake(now + _TICK)
         if not self.left:
@@ -105,12 +126,17 @@ class Placing(Framework):
                 self.launch_seconds.append(clock - self.launched_at.pop(status.task_id))
                 self.waiting -= 1
             elif status.state.terminal:
-                raise AssertionError(f"{status}")
+                self.failed = f"task {status.task_id}: {status.state.name}: {status.message}"
+                self.done.set()
         self.running.append((clock - self.first, self.tasks - self.waiting))
         if not self.waiting:
             self.last = clock
             self.done.set()
         return self._launch(now) if self.left else None
+
+
+def _fit(resources: Resources) -> int:
+    return min(resources.cpus // NEEDS.cpus, resources.memory // NEEDS.memory)
 
 
 class Reviving(Framework):

@@ -1,6 +1,6 @@
 """Placements over real gRPC: launch → acknowledged RUNNING at the framework.
 
-Three processes: the master, all executors (fake runtime, each with a stream of its own), one framework. The same
+Three processes: the master, all executors (fake runtime, each with a stream of its own), the frameworks. The same
 batches through a bare gRPC echo, in the same run, say what the machine could do at best::
 
     python -m benchmarks.placement --executors 1000 --tasks 100000 --json
@@ -15,6 +15,7 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from offerer.client import Client
 from offerer.master.server import Master, MasterConfig
 
 _HOST = Resources.of(cpus=64, memory="64GiB", ports="20000-29999")
+_FIT = 640  # tasks on one host
 _CHANNELS = 8
 
 
@@ -83,14 +85,23 @@ async def _registered(port: int, executors: int) -> None:
             await asyncio.sleep(executors / 1000)  # the question costs the master time it needs for registering
 
 
-async def _run(port: int, framework: Placing | Reviving) -> None:
-    client = asyncio.create_task(Client(framework, [f"127.0.0.1:{port}"]).run())
-    done = asyncio.create_task(framework.done.wait())
-    await asyncio.wait([client, done], return_when=asyncio.FIRST_COMPLETED)
-    if client.done():
-        await client
-    client.cancel()
-    await asyncio.gather(client, return_exceptions=True)
+async def _run(port: int, frameworks: Sequence[Placing | Reviving]) -> None:
+    """Until all are done, or one has failed."""
+    clients = [asyncio.create_task(Client(each, [f"127.0.0.1:{port}"]).run()) for each in frameworks]
+    done = asyncio.create_task(_all_done(frameworks))
+    await asyncio.wait([*clients, done], return_when=asyncio.FIRST_COMPLETED)
+    for client in clients:
+        if client.done():
+            await client
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+
+
+async def _all_done(frameworks: Sequence[Placing | Reviving]) -> None:
+    for each in frameworks:
+        await each.done.wait()
+        if isinstance(each, Placing) and each.failed:
+            return
 
 
 class _Process:
@@ -111,43 +122,68 @@ class _Process:
         self._process.kill()
 
 
-def measure(
-    executors: int, tasks: int, batch: int, window: int, rate: int, plot_to: Path | None
-) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What is placed, and how. `window` and `rate` are of all frameworks together; 0 is without."""
+
+    executors: int = 1000
+    tasks: int = 100_000
+    frameworks: int = 1
+    batch: int = 25
+    window: int = 2000
+    rate: int = 0
+
+    def shares(self) -> list[Placing]:
+        """Each framework's part."""
+        n = self.frameworks
+        window, rate = -(-self.window // n), self.rate // n
+        return [
+            Placing(
+                self.tasks // n + (i < self.tasks % n), self.batch, window, rate, name=f"placing-{i}", alone=n == 1
+            )
+            for i in range(n)
+        ]
+
+
+def measure(load: Load, plot_to: Path | None = None) -> dict[str, Any]:
     """Place tasks, once."""
     echoing = _Process(echo.serve)
-    echoed = asyncio.run(echo.measure(echoing.said, min(tasks, 100_000), batch))
+    echoed = asyncio.run(echo.measure(echoing.said, min(load.tasks, 100_000), load.batch))
     echoing.stop()
     progress(f"echo: {echoed:,.0f} tasks/s")
-    with _cluster(executors) as (master, hosts):
-        framework = Placing(tasks, batch, window, rate)
-        garbage.run(_run(master.said, framework))
-        _plot(plot_to, framework)
-        seconds = framework.last - framework.first
+    with _cluster(load.executors) as (master, hosts):
+        frameworks = load.shares()
+        garbage.run(_run(master.said, frameworks))
+        if failed := next((each.failed for each in frameworks if each.failed), ""):
+            raise click.ClickException(failed)
+        launches = [seconds for each in frameworks for seconds in each.launch_seconds]
+        offers = [seconds for each in frameworks for seconds in each.offer_seconds]
+        _plot(plot_to, frameworks, launches, offers)
+        seconds = max(each.last for each in frameworks) - min(each.first for each in frameworks)
         return {
-            "executors": executors,
-            "tasks": tasks,
+            "executors": load.executors,
+            "tasks": load.tasks,
+            "frameworks": load.frameworks,
             "seconds": round(seconds, 3),
-            "tasks_per_second": round(tasks / seconds),
+            "tasks_per_second": round(load.tasks / seconds),
             "echo_tasks_per_second": round(echoed),
-            "share_of_echo": round(tasks / seconds / echoed, 3),
-            "launch_ms": quantiles_ms(framework.launch_seconds),
-            "offer_ms": quantiles_ms(framework.offer_seconds),
+            "share_of_echo": round(load.tasks / seconds / echoed, 3),
+            "launch_ms": quantiles_ms(launches),
+            "offer_ms": quantiles_ms(offers),
             "master_rss_mib": rss_mib(master.pid),
             "executor_rss_mib": rss_mib(hosts.pid),
         }
 
 
-def _plot(path: Path | None, framework: Placing) -> None:
+def _plot(
+    path: Path | None, frameworks: Sequence[Placing], launches: Sequence[float], offers: Sequence[float]
+) -> None:
     """How many ran when; and of every part of the launches and offers, how long that took at most."""
     if path is None:
         return
-    latencies = {
-        "launch to RUNNING": _at_most_ms(framework.launch_seconds),
-        "launch to the host's next offer": _at_most_ms(framework.offer_seconds),
-    }
-    parts = [("seconds", "tasks RUNNING", {"": framework.running}), ("% of all", "at most so many ms", latencies)]
-    draw(path, parts)
+    latencies = {"launch to RUNNING": _at_most_ms(launches), "launch to the host's next offer": _at_most_ms(offers)}
+    running = {each.name: each.running for each in frameworks}
+    draw(path, [("seconds", "tasks RUNNING", running), ("% of all", "at most so many ms", latencies)])
 
 
 def _at_most_ms(seconds: Sequence[float]) -> Curve:
@@ -158,7 +194,7 @@ def measure_revive(executors: int, plot_to: Path | None, times: int = 5) -> dict
     """Revive until all offers have come, a few times."""
     with _cluster(executors) as (master, _):
         framework = Reviving(executors, times)
-        garbage.run(_run(master.said, framework))
+        garbage.run(_run(master.said, [framework]))
         ordered = [round(seconds * 1000, 1) for seconds in framework.seconds]
         draw_bars(plot_to, {"revive to all offers (ms)": {str(n): each for n, each in enumerate(ordered, 1)}})
         return {"executors": executors, "revive_ms": statistics.median(ordered), "all_ms": ordered}
@@ -181,6 +217,7 @@ def _cluster(executors: int) -> Iterator[tuple[_Process, _Process]]:
 @click.command()
 @click.option("--executors", default=1000, show_default=True, type=click.IntRange(1), help="Hosts, each a stream.")
 @click.option("--tasks", default=100_000, show_default=True, type=click.IntRange(1), help="Tasks to place.")
+@click.option("--frameworks", default=1, show_default=True, type=click.IntRange(1), help="They share the tasks.")
 @click.option("--batch", default=25, show_default=True, type=click.IntRange(1), help="Most tasks of one launch.")
 @click.option(
     "--window", default=2000, show_default=True, type=click.IntRange(0),
@@ -190,17 +227,16 @@ def _cluster(executors: int) -> Iterator[tuple[_Process, _Process]]:
 @click.option("--revive", is_flag=True, help="Measure from revive to offers of all idle hosts instead.")
 @plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def main(
-    executors: int, tasks: int, batch: int, window: int, rate: int, revive: bool, plot_to: Path | None, as_json: bool
-) -> None:
+def main(revive: bool, plot_to: Path | None, as_json: bool, **load: int) -> None:
     """Measure placements over real gRPC."""
     check_plot(plot_to)
-    if tasks > executors * 640 and not revive:
-        raise click.BadParameter(f"{tasks} tasks do not fit on {executors} hosts of 640 each", param_hint="--tasks")
-    if revive:
-        report(measure_revive(executors, plot_to), as_json)
-    else:
-        report(measure(executors, tasks, batch, window, rate, plot_to), as_json)
+    wanted = Load(**load)
+    if wanted.tasks > wanted.executors * _FIT and not revive:
+        text = f"{wanted.tasks} tasks do not fit on {wanted.executors} hosts of {_FIT} each"
+        raise click.BadParameter(text, param_hint="--tasks")
+    if wanted.frameworks > wanted.tasks:
+        raise click.BadParameter(f"{wanted.frameworks} is more than there are tasks", param_hint="--frameworks")
+    report(measure_revive(wanted.executors, plot_to) if revive else measure(wanted, plot_to), as_json)
 
 
 if __name__ == "__main__":

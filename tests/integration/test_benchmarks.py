@@ -41,6 +41,18 @@ def test_placement(plot: Path) -> None:
     assert drawn(plot)
 
 
+def test_placement_among_several_frameworks(plot: Path) -> None:
+    shared = ("--executors", "10", "--tasks", "500", "--frameworks", "3")
+    result = run("placement", *shared, "--plot", str(plot))
+    assert result["frameworks"] == 3 and result["tasks_per_second"] > 0 and drawn(plot)
+
+
+def test_scale(plot: Path) -> None:
+    result = run("scale", "--axis", "frameworks", "--at-most", "200", "--plot", str(plot))
+    assert [row["frameworks"] for row in result["frameworks"]] == [1, 3, 10, 30, 100]
+    assert all(row["tasks"] == 200 and row["tasks_per_second"] > 0 for row in result["frameworks"]) and drawn(plot)
+
+
 def test_placement_revive(plot: Path) -> None:
     result = run("placement", "--revive", "--executors", "10", "--plot", str(plot))
     assert min(result["all_ms"]) <= result["revive_ms"] <= max(result["all_ms"]) and drawn(plot)
