@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from benchmarks.traces import directory
+from benchmarks.traces import folder
 from offerer import SECOND, Resources
 from offerer.resources import GIB, MIB
 from offerer.sim.workload import Arrival
@@ -17,7 +17,6 @@ FRAMEWORKS: Final = 4
 MACHINE: Final = 512 * GIB
 """What the trace calls one machine, for its shares of memory."""
 _STEP: Final = 256 * MIB
-_SOURCE: Final = "batch-arrivals/tasks.csv"
 
 
 class Workload(NamedTuple):
@@ -46,10 +45,10 @@ _Row = tuple[int, float, float, float, int, int]
 
 
 def _rows() -> tuple[Iterable[_Row], str]:
-    traces = directory()
+    traces = folder("batch-arrivals")
     if traces is None:
         return _stand_in(), "a seeded stand-in for batch-arrivals: the traces are not here"
-    with (traces / _SOURCE).open(newline="") as file:
+    with (traces / "tasks.csv").open(newline="") as file:
         rows = [
             (
                 int(row["submit_time"]),
@@ -61,7 +60,7 @@ def _rows() -> tuple[Iterable[_Row], str]:
             )
             for row in csv.DictReader(file)
         ]
-    return rows, _SOURCE
+    return rows, "batch-arrivals/tasks.csv"
 
 
 def _stand_in() -> Iterable[_Row]:

@@ -274,7 +274,7 @@ def compare(size: int, rounds: int) -> dict[str, Any]:
 @plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def main(containers: int, rounds: int, plot_to: Path | None, as_json: bool) -> None:
-    """Compare with Docker Swarm and with docker run."""
+    """Compare with Docker Swarm and with docker run, on a Docker engine of its own. Needs root."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # clears up on its way out
     check_plot(plot_to)
     if lacking := missing() or ("" if shutil.which("docker") else "docker is not installed: apt-get install docker.io"):

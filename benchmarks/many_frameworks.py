@@ -20,9 +20,9 @@ from typing import Any, Final
 import click
 
 from benchmarks import openb
-from benchmarks.measure import progress, report
+from benchmarks.measure import FloatRange, progress, report
 from benchmarks.plots import Curve, check_plot, draw, plot_option
-from benchmarks.traces import directory
+from benchmarks.traces import folder
 from offerer import SECOND, Resources, garbage
 from offerer.allocator import dominant_share
 from offerer.resources import MIB
@@ -38,7 +38,7 @@ _WAVE: Final = 300 * SECOND
 
 def packages() -> tuple[dict[str, list[tuple[int, Resources]]], str]:
     """By package: how many tasks of which size it asks for."""
-    traces = directory()
+    traces = folder("dcos-universe")
     asked: dict[str, list[tuple[int, Resources]]] = {}
     if traces is None:
         dice = random.Random(1)
@@ -46,7 +46,7 @@ def packages() -> tuple[dict[str, list[tuple[int, Resources]]], str]:
             size = Resources(dice.choice((100, 500, 1000, 2000)), dice.choice((256, 1024, 4096)) * MIB)
             asked[f"package-{n}"] = [(dice.choice((1, 1, 3)), size)]
         return asked, "a seeded stand-in for dcos-universe: the traces are not here"
-    with (traces / "dcos-universe" / "roles.csv").open(newline="") as file:
+    with (traces / "roles.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             size = Resources(round(float(row["cpus"]) * 1000), round(float(row["mem_mb"] or 0)) * MIB)
             asked.setdefault(row["package"], []).append((max(1, round(float(row["count"] or 1))), size))
@@ -126,7 +126,7 @@ def measure(load: float, plot_to: Path | None) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--load", default=0.8, show_default=True, type=click.FloatRange(0.01), help="Wanted in one wave, of all.")
+@click.option("--load", default=0.8, show_default=True, type=FloatRange(0.01, 100), help="Wanted in one wave, of all.")
 @plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def main(load: float, plot_to: Path | None, as_json: bool) -> None:

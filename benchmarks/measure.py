@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import click
 import psutil
+import yaml
+
+
+class FloatRange(click.FloatRange):
+    """One without `nan`, which compares with nothing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """As there."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number.", param, ctx)
+        return number
 
 
 def quantiles_ms(seconds: Sequence[float]) -> dict[str, float]:
@@ -28,10 +42,8 @@ def progress(line: str) -> None:
 
 
 def report(result: Mapping[str, Any], as_json: bool) -> None:
-    """The result, as one JSON object or as lines."""
+    """The result, as one JSON object, or as YAML for people."""
     if as_json:
         print(json.dumps(result))
-        return
-    width = max(map(len, result))
-    for key, value in result.items():
-        print(f"{key:<{width}}  {value}")
+    else:
+        print(yaml.safe_dump(dict(result), sort_keys=False, width=120, default_flow_style=None), end="")

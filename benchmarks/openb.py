@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from benchmarks.traces import directory
+from benchmarks.traces import folder
 from offerer import Constraint, Resources
 from offerer.resources import MIB
 
@@ -39,11 +39,10 @@ class Openb(NamedTuple):
 
 def load(pods: str = "default", *, gpus: bool = False) -> Openb:
     """The cluster with one of its lists of pods: ``default``, ``cpu100`` or ``gpuspec10``; with GPUs, or without."""
-    traces = directory()
+    traces = folder("openb")
     if traces is None:
         return _stand_in(gpus=gpus)
-    folder = traces / "openb"
-    with (folder / "openb_node_list_all_node.csv").open(newline="") as file:
+    with (traces / "openb_node_list_all_node.csv").open(newline="") as file:
         machines = [
             Machine(
                 row["sn"],
@@ -52,7 +51,7 @@ def load(pods: str = "default", *, gpus: bool = False) -> Openb:
             )
             for row in csv.DictReader(file)
         ]
-    path = folder / f"openb_pod_list_{pods}.csv"
+    path = traces / f"openb_pod_list_{pods}.csv"
     with path.open(newline="") as file:
         wanted = [
             Pod(

@@ -17,7 +17,7 @@ from typing import Any, Final
 import click
 
 from benchmarks import batch
-from benchmarks.measure import progress, report
+from benchmarks.measure import FloatRange, progress, report
 from benchmarks.plots import check_plot
 from offerer import SECOND, Resources, garbage
 from offerer.resources import GIB
@@ -132,7 +132,7 @@ def measure(hosts: int, hours: float, plot_to: Path | None = None) -> dict[str, 
 
 @click.command()
 @click.option("--hosts", default=100, show_default=True, type=click.IntRange(4), help="Of 96 cores and 512 GiB.")
-@click.option("--hours", default=12.0, show_default=True, type=click.FloatRange(0.01, 12), help="Of the trace.")
+@click.option("--hours", default=12.0, show_default=True, type=FloatRange(0.01, 12), help="Of the trace.")
 @click.option("--plot", "plot_to", type=click.Path(path_type=Path), help="Draw the contended run, as SVG.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def main(hosts: int, hours: float, plot_to: Path | None, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import click
 
 from benchmarks import batch, openb
-from benchmarks.measure import progress, report, rss_mib
+from benchmarks.measure import FloatRange, progress, report, rss_mib
 from benchmarks.plots import Curve, Curves, check_plot, draw, plot_option
 from offerer import SECOND, garbage
 from offerer.sim import Simulation
@@ -94,7 +94,7 @@ def _plot(path: Path | None, samples: Sequence[Sample], real: Curve) -> None:
 
 
 @click.command()
-@click.option("--hours", default=12.0, show_default=True, type=click.FloatRange(0.01, 12), help="Of the arrivals.")
+@click.option("--hours", default=12.0, show_default=True, type=FloatRange(0.01, 12), help="Of the arrivals.")
 @click.option("--copies", default=_COPIES, show_default=True, type=click.IntRange(1), help="Of the 1,523 hosts.")
 @click.option("--seed", default=1, show_default=True, help="Of the dice.")
 @plot_option

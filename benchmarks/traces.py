@@ -1,6 +1,6 @@
 """Real workloads, read where they lie: ``$OFFERER_TRACES``, or ``shared/traces`` beside the checkout.
 
-They are never part of the project. Where they are absent, a seeded stand-in of the same shape is made, and `source`
+They are never part of the project. Where neither is there, a seeded stand-in of the same shape is made, and `source`
 of what is returned says so.
 """
 
@@ -12,6 +12,8 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import click
 
 _BESIDE = Path(__file__).resolve().parent.parent.parent / "shared" / "traces"
 
@@ -33,18 +35,22 @@ class Application(NamedTuple):
     source: str
 
 
-def directory() -> Path | None:
-    """Where the traces are, or None."""
-    path = Path(os.environ.get("OFFERER_TRACES") or _BESIDE)
+def folder(name: str) -> Path | None:
+    """Where the traces of this name are, or None. Raises `click.ClickException` if they are not where it is asked."""
+    asked = os.environ.get("OFFERER_TRACES", "")
+    path = Path(asked or _BESIDE) / name
+    if asked and not path.is_dir():
+        hint = "name the directory that has it, or unset it for a made-up workload"
+        raise click.ClickException(f"OFFERER_TRACES: {asked!r} has no directory {name}; {hint}")
     return path if path.is_dir() else None
 
 
 def microservices(app: str, otherwise: int = 64) -> Application:
     """The services of an application; a stand-in has `otherwise` of them."""
-    traces = directory()
+    traces = folder("microservices")
     if traces is None:
         return Application(_stand_in(otherwise), f"a seeded stand-in for {app}: the traces are not here")
-    path = traces / "microservices" / "services.csv"
+    path = traces / "services.csv"
     with path.open(newline="") as file:
         services = [
             Microservice(

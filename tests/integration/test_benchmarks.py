@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,24 @@ def test_sim_50k_is_the_same_every_time(plot: Path) -> None:
     result = run(*small, "--plot", str(plot))
     assert result["finished"] == result["tasks"] > 0 and result["hosts"] == 1523
     assert result["log_hash"] == run(*small)["log_hash"] and drawn(plot)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sim_50k", "--hours", "nan"], "'--hours': 'nan' is not a number"),
+        (["replay", "--hours", "13"], "'--hours': 13.0 is not in the range"),
+        (["placement", "--executors", "1", "--tasks", "641"], "641 tasks do not fit on 1 hosts"),
+        (["fill"], "OFFERER_TRACES: '/nowhere' has no directory openb"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(arguments: list[str], said: str) -> None:
+    environment = {**os.environ, "OFFERER_TRACES": "/nowhere"}
+    command = [sys.executable, "-m", f"benchmarks.{arguments[0]}", *arguments[1:]]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_WITHIN, check=False
+    )
+    assert done.returncode and said in done.stderr and "Traceback" not in done.stderr
 
 
 def test_c2m(plot: Path) -> None:
