@@ -85,6 +85,7 @@ def _summary(simulation: Simulation, plugin: Framework) -> Report:
     if isinstance(plugin, Batch):
         answer["finished"] = plugin.finished
         answer["launched_again"] = plugin.retried
+        answer["refused"] = plugin.refused
         answer["waiting"] = plugin.waiting
         answer["wait_ms"] = {"p50": quantile_ms(plugin.waits, 0.5), "p99": quantile_ms(plugin.waits, 0.99)}
     return answer

@@ -13,7 +13,7 @@ from offerer.framework import Decision, Decline, Demand, Framework, Launch, Wake
 from offerer.ids import Role, TaskId
 from offerer.resources import Resources
 from offerer.task_states import TaskState
-from offerer.types import SECOND, Offer, TaskInfo, TaskStatus, Time
+from offerer.types import SECOND, Offer, Reason, TaskInfo, TaskStatus, Time
 
 _MOST_WANTS: Final = 64  # kinds of tasks stated in one demand, the longest waiting first
 
@@ -39,7 +39,10 @@ class _Waiting:
 
 
 class Batch(Framework):
-    """Launches what arrived, first come first served for each size of task, and again what failed or got lost."""
+    """Launches what arrived, first come first served for each size of task, and again what failed or got lost.
+
+    What was refused is not launched again: another try gives the same answer.
+    """
 
     def __init__(self, name: str, role: str, arrivals: Iterable[Arrival]) -> None:
         self.name = name
@@ -48,6 +51,7 @@ class Batch(Framework):
         """How many tasks waited for how long from their arrival to their launch, to the millisecond."""
         self.finished = 0
         self.retried = 0
+        self.refused = 0
         self._to_come = deque(sorted(arrivals, key=_order))
         self._waiting: dict[Resources, deque[_Waiting]] = {}
         self._running: dict[TaskId, Arrival] = {}
@@ -105,6 +109,8 @@ class Batch(Framework):
                 continue
             if status.state is TaskState.FINISHED:
                 self.finished += 1
+            elif status.state is TaskState.ERROR or status.reason is Reason.INVALID_TASK:
+                self.refused += 1
             else:
                 self.retried += 1
                 self._enqueue(_Waiting(arrival, 1, now))

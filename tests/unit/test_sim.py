@@ -27,6 +27,7 @@ from offerer import (
 from offerer.cli.main import main
 from offerer.core import tasks as core_tasks
 from offerer.sim import Simulation, SimulationFailed, Weather
+from offerer.sim.report import summarize
 from offerer.sim.scenario import Run, Scenario, load, read_trace
 from offerer.sim.units import duration
 from offerer.sim.workload import Arrival, Batch
@@ -206,6 +207,17 @@ def test_a_launch_outside_the_offer_is_answered() -> None:
     simulation.run(plugin)
     simulation.advance(SECOND // 100)
     assert plugin.told[0] == "DROPPED"
+
+
+def test_batch_does_not_launch_again_what_is_refused() -> None:
+    simulation = Simulation()
+    simulation.add_host("host", ONE)
+    plugin = batch(arrival(0, 2, size=Resources()), arrival(0, 1))
+    simulation.run(plugin)
+    simulation.advance(30 * SECOND)
+    report = summarize(simulation, [plugin], [])
+    assert (plugin.refused, plugin.retried, plugin.finished, plugin.done) == (2, 0, 1, True)
+    assert report["frameworks"][0]["refused"] == 2
 
 
 def test_a_drained_host_takes_nothing_new_until_it_is_undrained_whatever_happens_meanwhile() -> None:
