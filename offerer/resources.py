@@ -222,16 +222,7 @@ class Resources:
         return not self.empty
 
     def __str__(self) -> str:
-        parts = []
-        if self.cpus:
-            parts.append(f"cpus={format_cpus(self.cpus)}")
-        if self.memory:
-            parts.append(f"memory={format_bytes(self.memory)}")
-        if self.disk:
-            parts.append(f"disk={format_bytes(self.disk)}")
-        if self.gpus:
-            parts.append(f"gpus={self.gpus}")
-        parts.extend(f"{name}={n}" for name, n in self.counts)
+        parts = [format_amount(name, amount) for name, amount in self.scalars()]
         if self.ports:
             parts.append(f"ports={format_ports(self.ports)}")
         return ";".join(parts) or "nothing"
@@ -281,6 +272,13 @@ def format_bytes(amount: int) -> str:
         if amount >= size:
             return f"{amount / size:.1f}".removesuffix(".0") + unit
     return f"{amount}B"
+
+
+def format_amount(name: str, amount: int) -> str:
+    """One of the ``(name, amount)`` pairs of `scalars`: ``cpus=0.5``, ``memory=2GiB``, ``gpus=1``."""
+    if name == "cpus":
+        return f"cpus={format_cpus(amount)}"
+    return f"{name}={format_bytes(amount) if name in ('memory', 'disk') else amount}"
 
 
 # -- ports ----------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from offerer.core.state import Framework, HostState, State, Task
 from offerer.errors import InvalidInput, PeerError
 from offerer.framework import Demand
 from offerer.ids import DEFAULT_ROLE, FrameworkId, Role, TaskId
+from offerer.resources import format_amount
 
 _EVERYTHING = Demand(None)
 
@@ -151,13 +152,16 @@ def on_role_configured(state: State, event: RoleConfigured) -> None:
 def _check_role(state: State, event: RoleConfigured) -> None:
     known = state.allocator.roles.clients.get(event.role)
     if event.weight is not None and event.weight < 1:
-        raise InvalidInput(f"weight: {event.weight / 1000:g} must be 0.001 or more")
+        raise InvalidInput(f"weight of role {event.role}: {event.weight / 1000:g} must be 0.001 or more")
     guarantee = event.guarantee if event.guarantee is not None else known.guarantee if known else {}
     limit = event.limit if event.limit is not None else known.limit if known else {}
     for field, amounts in (("guarantee", guarantee), ("limit", limit)):
         for name, amount in amounts.items():
             if amount < 0 or name == "ports":
-                raise InvalidInput(f"{field}: {name} {amount} must be an amount of 0 or more, and not of ports")
+                wrong = f"{name} {amount} must be an amount of 0 or more, and not of ports"
+                raise InvalidInput(f"{field} of role {event.role}: {wrong}")
     for name, amount in guarantee.items():
-        if amount > limit.get(name, amount):
-            raise InvalidInput(f"guarantee: {name} {amount} is above the limit {limit[name]}; raise the limit first")
+        most = limit.get(name, amount)
+        if amount > most:
+            above = f"{format_amount(name, amount)} is above the limit {format_amount(name, most)}"
+            raise InvalidInput(f"guarantee of role {event.role}: {above}; raise the limit first")
