@@ -6,6 +6,6 @@ The allocator knows nothing of connections, offers' ids or tasks: that is the co
 
 from offerer.allocator.allocator import Allocator
 from offerer.allocator.drf import DrfSorter, dominant_share
-from offerer.allocator.ledger import Claimant, Grant, HostLedger, RoleLedger
+from offerer.allocator.ledger import NEVER, Claimant, Grant, HostLedger, RoleLedger
 
-__all__ = ["Allocator", "Claimant", "DrfSorter", "Grant", "HostLedger", "RoleLedger", "dominant_share"]
+__all__ = ["NEVER", "Allocator", "Claimant", "DrfSorter", "Grant", "HostLedger", "RoleLedger", "dominant_share"]

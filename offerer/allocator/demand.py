@@ -31,13 +31,14 @@ def how_many_fit(amount: Resources, one: Resources, at_most: int) -> int:
 class WantState:
     """A want and how far it is covered by grants not yet settled. Change the cover through `DemandState` only."""
 
-    __slots__ = ("capacity", "hosts", "since", "too_big_for", "want")
+    __slots__ = ("capacity", "hosts", "rests_until", "since", "too_big_for", "want")
 
     def __init__(self, want: Want, since: Time) -> None:
         self.want = want
         self.since = since  # nothing has been granted for it from then on
         self.capacity = 0  # tasks that could run on the grants out
         self.hosts = 0  # grants out that help it
+        self.rests_until: Time = 0  # no host is kept for it, after one was in vain
         self.too_big_for = -1  # the version of the cluster's total in which no host is large enough
 
     def fits(self, host: str, attributes: Mapping[str, str], amount: Resources) -> int:
@@ -104,15 +105,15 @@ class DemandState:
         """Since when the want that has waited longest has nothing granted."""
         return min((state.since for state in self._open if not state.hosts), default=None)
 
-    def longest_waiting(self, since: Time, version: int) -> WantState | None:
+    def longest_waiting(self, since: Time, version: int, now: Time) -> WantState | None:
         """The want for which nothing was granted since then or longer, the longest first.
 
-        Not one that no host is large enough for, as the cluster is in this version of its total.
+        Not one that no host is large enough for, as the cluster is in this version of its total, nor one that rests.
         """
         waiting = [
             state
             for state in self._open
-            if not state.hosts and state.since <= since and state.too_big_for != version
+            if not state.hosts and state.since <= since and state.too_big_for != version and state.rests_until <= now
         ]
         return min(waiting, key=lambda state: state.since, default=None)
 

@@ -2,6 +2,9 @@
 
 A want that nothing was granted for during `HOLD_AFTER` has a host kept for it, the one that lacks least. Frameworks
 ahead of it in the order may still use that host, those behind may not. After as long again, another host may be nearer.
+
+What runs there may run for ever. So a hold that nothing was added to for `HOLD_FOR` is given up, and none is made for
+that want for as long: in vain it keeps a host half of the time at most.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from offerer.resources import Resources
 from offerer.types import SECOND, Time
 
 HOLD_AFTER: Time = 10 * SECOND
+HOLD_FOR: Time = 600 * SECOND
 
 
 class Holds:
@@ -29,6 +33,9 @@ class Holds:
         self._index = index
         self._totals = totals
         self._released = released
+        self.expires: Time = NEVER
+        """When `expire` next may have something to do."""
+        self._held: dict[Claimant, None] = {}
         self._looks: list[tuple[Time, int, Claimant]] = []
         self._counter = count()
 
@@ -54,6 +61,7 @@ class Holds:
         if claimant.hold is not None:
             host = claimant.hold.host
             host.held_for = claimant.hold = None
+            del self._held[claimant]
             self._released(host)
 
     def served(self, claimant: Claimant, wants: Helps, now: Time) -> None:
@@ -68,12 +76,26 @@ class Holds:
         since = claimant.demand.waiting_since() if claimant.demand is not None else None
         if claimant.demand is None or since is None:
             return
-        want = claimant.demand.longest_waiting(now - HOLD_AFTER, self._totals.version)
+        want = claimant.demand.longest_waiting(now - HOLD_AFTER, self._totals.version, now)
         if want is not None:
-            self._keep_the_nearest(claimant, want)
+            self._keep_the_nearest(claimant, want, now)
         self._look_at(claimant, max(since, now if since <= now - HOLD_AFTER else 0) + HOLD_AFTER)
 
-    def _keep_the_nearest(self, claimant: Claimant, want: WantState) -> None:
+    def expire(self, now: Time) -> None:
+        """Give up what is held in vain."""
+        for claimant in list(self._held):
+            hold = claimant.hold
+            if hold is None or hold.until > now:
+                continue
+            near = _how_near(hold.host.free, hold.want.want.resources)
+            if near > hold.near:
+                claimant.hold = hold._replace(near=near, until=now + HOLD_FOR)
+            else:
+                hold.want.rests_until = now + HOLD_FOR
+                self.release(claimant)
+        self.expires = min((each.hold.until for each in self._held if each.hold is not None), default=NEVER)
+
+    def _keep_the_nearest(self, claimant: Claimant, want: WantState, now: Time) -> None:
         some_large_enough = False
 
         def eligible(host: HostLedger) -> bool:
@@ -84,11 +106,16 @@ class Holds:
             return host.held_for in (None, claimant) and claimant not in host.refusals
 
         nearest = self._index.nearest(lambda free: _how_near(free, want.want.resources), eligible)
-        if claimant.hold is not None and claimant.hold.host is not nearest:
+        before = claimant.hold
+        if before is not None and before.host is not nearest:
             self.release(claimant)
         if nearest is not None:
-            nearest.held_for = claimant
-            claimant.hold = Hold(nearest, want)
+            hold = Hold(nearest, want, _how_near(nearest.free, want.want.resources), now + HOLD_FOR)
+            if before is not None and before.want is want and before.near >= hold.near:
+                hold = hold._replace(near=before.near, until=before.until)
+            nearest.held_for, claimant.hold = claimant, hold
+            self._held[claimant] = None
+            self.expires = min(self.expires, hold.until)
         elif not some_large_enough:
             want.too_big_for = self._totals.version
 

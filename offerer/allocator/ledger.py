@@ -74,6 +74,10 @@ class Hold(NamedTuple):
 
     host: HostLedger
     want: WantState
+    near: float
+    """How much of what it takes was there at best, 0 to 1."""
+    until: Time
+    """When it is given up unless more is there by then."""
 
 
 class Claimant(Client):

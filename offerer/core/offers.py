@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import partial
 from itertools import takewhile
 
-from offerer.allocator import Claimant, Grant, HostLedger
+from offerer.allocator import NEVER, Claimant, Grant, HostLedger
 from offerer.core import tasks as _tasks
 from offerer.core.events import OffersAccepted, OffersDeclined
 from offerer.core.outputs import LaunchTasks, RescindOffers, SendOffers
@@ -33,6 +33,19 @@ def allocate(state: State) -> None:
     for framework_id, offers in batches.items():
         state.outputs.append(SendOffers(framework_id, [_as_sent(offer) for offer in offers]))
     _await_answers(state)
+    _await_end_of_holds(state)
+
+
+def _await_end_of_holds(state: State) -> None:
+    """One timer, for the first host kept for somebody that may be kept in vain."""
+    expires = state.allocator.holds.expires
+    if state.hold_timer is None and expires != NEVER:
+        state.hold_timer = state.timers.set(expires, partial(_end_holds, state))
+
+
+def _end_holds(state: State) -> None:
+    state.hold_timer = None
+    state.allocator.holds.expire(state.now)  # whoever runs the timers allocates afterwards
 
 
 def _make_offer(state: State, grant: Grant, until: Time) -> OutstandingOffer:

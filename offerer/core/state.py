@@ -167,6 +167,7 @@ class State:
         self.frameworks: dict[FrameworkId, Framework] = {}
         self.offers: dict[OfferId, OutstandingOffer] = {}
         self.offer_timer: Timer | None = None
+        self.hold_timer: Timer | None = None
         self.unacknowledged: dict[bytes, Task] = {}  # status uuid → its task
         self.recovering: dict[HostId, None] = {}  # hosts still waited for; no offers until none is
         self.early_kills: dict[TaskKey, Time | None] = {}
