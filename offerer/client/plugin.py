@@ -57,8 +57,9 @@ class Plugin:
         """Connected: offers from before are void, all tasks are told."""
         self.outbox = outbox
         self._offers.clear()
-        known = self.views.snapshot(tasks)
+        strays, known = self.views.strays(tasks), self.views.snapshot(tasks)
         self._ask(self.framework.on_registered, known)
+        self._stop(strays)
         self._acknowledge(tasks)
 
     def on_disconnected(self) -> None:
@@ -67,9 +68,11 @@ class Plugin:
 
     def on_statuses(self, statuses: Sequence[TaskStatus]) -> None:
         """What is new goes to the plug-in; all of it is acknowledged afterwards, so that a crash loses nothing."""
+        strays = self.views.strays(statuses)
         news = [status for status in statuses if self.views.news(status)]
         if news:
             self._ask(self.framework.on_statuses, news)
+        self._stop(strays)
         self._acknowledge(statuses)
 
     def on_offers(self, offers: Sequence[Offer]) -> None:
@@ -140,6 +143,12 @@ class Plugin:
         uuids = [status.uuid for status in statuses if status.uuid]
         if uuids and self.outbox is not None:
             self._message(18 * len(uuids)).acks.extend(uuids)
+
+    def _stop(self, strays: Iterable[TaskId]) -> None:
+        """What the plug-in takes to have ended must not live on unseen."""
+        for task_id in strays:
+            log.warning("framework %s: stopping task %s, which was said to have ended", self.framework.name, task_id)
+            self._do([Kill(task_id)])
 
     def _launch(self, launch: Launch) -> None:
         accept = codec.framework.Accept(offer_ids=launch.offers, refuse_for=launch.refuse_for)

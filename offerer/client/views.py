@@ -62,6 +62,10 @@ class Views:
             self._alive[task_id] = _View(state, status.host_id, status.uuid, status.draining)
         return True
 
+    def strays(self, statuses: Iterable[TaskStatus]) -> list[TaskId]:
+        """Tasks that live although the plug-in was told that they ended: their host was removed, and came back."""
+        return [each.task_id for each in statuses if each.task_id in self._ended and not each.state.terminal]
+
     def snapshot(self, statuses: Iterable[TaskStatus]) -> list[TaskStatus]:
-        """What a registration says of all tasks: those that ended and were seen to are left out."""
-        return [status for status in statuses if self.news(status) or not status.state.terminal]
+        """What a registration says of all tasks: those that the plug-in was told had ended are left out."""
+        return [status for status in statuses if self.news(status) or status.task_id in self._alive]

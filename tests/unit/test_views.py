@@ -16,6 +16,16 @@ def test_that_a_host_is_to_be_emptied_is_news_whenever_it_changes() -> None:
     ]  # fmt: skip
 
 
+def test_what_lives_although_it_was_said_to_have_ended_is_a_stray_and_no_news() -> None:
+    views = Views()
+    views.launched(TaskId("t1"), HostId("h1"))
+    assert not views.strays([RUNNING]) and views.news(RUNNING)
+    assert views.news(RUNNING._replace(state=TaskState.GONE, uuid=b"2"))
+    assert views.strays([RUNNING]) == ["t1"] and not views.news(RUNNING) and not views.snapshot([RUNNING])
+    views.launched(TaskId("t1"), HostId("h1"))
+    assert not views.strays([RUNNING])
+
+
 def test_after_a_reconnection_too() -> None:
     views = Views()
     views.believe(TaskId("t1"), HostId("h1"))
