@@ -83,10 +83,12 @@ class SimFramework:
                 self._offers[offer.id] = offer.host_id
             self._do(plugin.on_offers(now, output.offers))
         elif type(output) is o.ForwardStatuses:
+            strays = self._views.strays(output.statuses)
             news = [status for status in output.statuses if self._views.news(status)]
             if news:
                 self._note(news)
                 self._do(plugin.on_statuses(now, news))
+            self._do(map(Kill, strays))
             self._acknowledge(output.statuses)
         elif type(output) is o.RescindOffers:
             for offer_id in output.offer_ids:
@@ -95,9 +97,10 @@ class SimFramework:
         elif type(output) is o.ConfirmFramework:
             self._registered = True
             self._offers.clear()
-            known = self._views.snapshot(output.tasks)
+            strays, known = self._views.strays(output.tasks), self._views.snapshot(output.tasks)
             self._note(known)
             self._do(plugin.on_registered(now, known))
+            self._do(map(Kill, strays))
             self._acknowledge(output.tasks)
 
     def _note(self, statuses: Sequence[TaskStatus]) -> None:

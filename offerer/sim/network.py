@@ -4,6 +4,7 @@ As in production, a peer has one *stream* to the master, and messages of one str
 takes its stream with it: nothing after it arrives, both ends notice some time later, and the peer connects anew.
 Beyond what gRPC does, single messages may come twice, or late, after others of their stream. Only those that state
 how things are (a registration, a demand, suppress and revive) never do: what they say replaces what was said before.
+And a kill never overtakes the launch before it: there would be nothing to stop, and afterwards nobody who stops it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _IN_ORDER: Final = frozenset(
     {e.HostRegistered, e.FrameworkRegistered, e.DemandStated, e.OffersSuppressed, e.OffersRevived, o.ConfirmHost,
      o.ConfirmFramework}
 )  # fmt: skip
+_LAUNCHES: Final = (e.OffersAccepted, o.LaunchTasks)
+_KILLS: Final = (e.KillRequested, o.KillTask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Stream:
         self._world = network.world
         self._ends = (to_master, to_peer)
         self._latest: list[Time] = [0, 0]
+        self._launched: list[Time] = [0, 0]  # when the last launch arrives
         self._broken = broken
 
     def up(self, message: e.Event) -> None:
@@ -130,14 +134,19 @@ class Stream:
             self.fall_silent(dice.randrange(NOTICE))
             return
         at = world.now + weather.latency + (dice.randrange(weather.jitter + 1) if weather.jitter else 0)
+        at = max(at, self._latest[direction])
+        if weather.reordering and type(message) in _KILLS:
+            at = max(at, self._launched[direction])
         arrive = partial(self._arrive, direction, message)
         free = type(message) not in _IN_ORDER
         if free and weather.duplication and dice.random() < weather.duplication:
             world.call_at(at + self._delay(), arrive)
         if free and weather.reordering and dice.random() < weather.reordering:
-            at = max(at, self._latest[direction]) + self._delay()
+            at += self._delay()
         else:
-            at = self._latest[direction] = max(at, self._latest[direction])
+            self._latest[direction] = at
+        if weather.reordering and type(message) in _LAUNCHES:
+            self._launched[direction] = max(at, self._launched[direction])
         world.call_at(at, arrive)
 
     def _delay(self) -> Time:

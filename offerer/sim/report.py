@@ -65,7 +65,7 @@ def summarize(simulation: Simulation, plugins: Sequence[Framework], samples: Seq
         "messages_lost": network.lost,
         "mean_utilisation": {
             name: round(sum(sample.utilisation.get(name, 0.0) for sample in samples) / len(samples), 4)
-            for name in (samples[-1].utilisation if samples else ())
+            for name in sorted({name for sample in samples for name in sample.utilisation})
         },
         "frameworks": frameworks,
         "log_hash": world.log_hash,

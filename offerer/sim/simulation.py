@@ -15,7 +15,7 @@ from offerer.sim.frameworks import SimFramework
 from offerer.sim.hosts import SimHost
 from offerer.sim.master import SimMaster
 from offerer.sim.network import Network, Weather
-from offerer.sim.world import World
+from offerer.sim.world import Stuck, World
 from offerer.types import Availability, Time
 
 
@@ -79,7 +79,10 @@ class Simulation:
 
     def advance(self, time: Time) -> None:
         """Let so many microseconds pass. Raises `SimulationFailed` where an invariant breaks."""
-        self.world.run_until(self.world.now + time)
+        try:
+            self.world.run_until(self.world.now + time)
+        except Stuck as error:
+            raise checks.failure(str(error), self.world, self.replay) from None
 
     def crash(self, name: str) -> None:
         """A host fails, with all that runs on it."""
@@ -96,9 +99,9 @@ class Simulation:
 
     def remove(self, name: str) -> None:
         """A host that failed is gone for good, as an operator says."""
-        host = self.hosts.pop(self.host(name).name)
+        self.master.feed(e.HostRemoved(self.host(name).id))
         self.world.record(f"{name} is removed")
-        self.master.feed(e.HostRemoved(host.id))
+        del self.hosts[name]
 
     def partition(self, name: str) -> None:
         """Cut a host or a framework off from the master; what runs on a host runs on."""

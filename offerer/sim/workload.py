@@ -141,9 +141,11 @@ class Batch(Framework):
             yield demand
 
 
-def _order(arrival: Arrival) -> tuple[Time, int, str, Time]:
+def _order(arrival: Arrival) -> tuple[object, ...]:
     """Equal times in an order of their own, not that of the input."""
-    return arrival.at, arrival.tasks, str(arrival.resources), -1 if arrival.run_for is None else arrival.run_for
+    size = arrival.resources
+    amounts = (size.cpus, size.memory, size.disk, size.gpus, size.counts, size.ports)
+    return arrival.at, arrival.tasks, amounts, -1 if arrival.run_for is None else arrival.run_for
 
 
 @lru_cache(maxsize=100_000)

@@ -14,6 +14,13 @@ START: Final[Time] = 1_767_225_600 * SECOND
 """When every simulation begins: 2026-01-01 00:00 UTC."""
 
 
+_MOST_AT_ONCE: Final = 1_000_000
+
+
+class Stuck(Exception):
+    """Time does not go on."""
+
+
 class Timer:
     """Something that is to happen; `cancel` prevents it."""
 
@@ -35,6 +42,7 @@ class World:
         self.dice = random.Random(seed)
         self.now: Time = START
         self.steps = 0
+        self._at_once = 0  # steps since time last went on
         self.after_step: Callable[[], None] | None = None
         self._heap: list[tuple[Time, int, Timer]] = []
         self._planned = 0
@@ -52,13 +60,17 @@ class World:
         return self.call_at(self.now + round(seconds * SECOND), action)
 
     def run_until(self, until: Time) -> None:
-        """Let everything happen that is planned up to that time, and make it that time."""
+        """Let everything happen that is planned up to that time, and make it that time. Raises `Stuck`."""
         heap = self._heap
         while heap and heap[0][0] <= until:
             at, _, timer = heappop(heap)
             if timer.action is not None:
-                self.now = at
+                if at != self.now:
+                    self.now, self._at_once = at, 0
                 self.steps += 1
+                self._at_once += 1
+                if self._at_once > _MOST_AT_ONCE:
+                    raise Stuck("time stands still: does a plug-in wake itself for now, or refuse for no time?")
                 timer.action()
                 if self.after_step is not None:
                     self.after_step()

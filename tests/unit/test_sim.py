@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,19 +14,25 @@ import yaml
 from offerer import (
     SECOND,
     ContainerSpec,
+    Decline,
     Framework,
+    HostId,
     InvalidInput,
+    Kill,
     Launch,
     NotFound,
     Offer,
+    OffererError,
     Probe,
     Resources,
     TaskId,
     TaskInfo,
     TaskStatus,
+    Wake,
 )
 from offerer.cli.main import main
 from offerer.core import tasks as core_tasks
+from offerer.core.events import HostRemoved
 from offerer.sim import Simulation, SimulationFailed, Weather
 from offerer.sim.report import summarize
 from offerer.sim.scenario import Run, Scenario, load, read_trace
@@ -344,3 +351,93 @@ def test_times(text: str | int, time: int) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="is not a time"):
         duration(text)
+
+
+class Once(Framework):
+    """Launches one task and remembers what it was told."""
+
+    name = "once"
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def on_offers(self, now: int, offers: Sequence[Offer]) -> list[Launch | Decline]:
+        if self.told:
+            return [Decline([offer.id for offer in offers])]
+        self.told.append("launched")
+        spec = ContainerSpec().to_bytes()
+        return [Launch([offers[0].id], [TaskInfo(TaskId("t"), ONE, spec)])]
+
+    def on_registered(self, now: int, tasks: Sequence[TaskStatus]) -> None:
+        self.told += [f"registered: {task.state.name}" for task in tasks]
+
+    def on_statuses(self, now: int, statuses: Sequence[TaskStatus]) -> None:
+        self.told += [status.state.name for status in statuses]
+
+
+def test_a_task_that_comes_back_with_its_removed_host_is_stopped() -> None:
+    simulation, plugin = Simulation(), Once()
+    simulation.add_host("host", Resources.of(cpus=4, memory="16GiB"))
+    simulation.run(plugin)
+    simulation.advance(SECOND)
+    simulation.partition("host")
+    simulation.advance(60 * SECOND)
+    simulation.master.feed(HostRemoved(HostId("host")))
+    simulation.advance(SECOND)
+    simulation.heal("host")
+    simulation.advance(60 * SECOND)
+    assert plugin.told == ["launched", "RUNNING", "UNREACHABLE", "GONE"]
+    simulation.check_settled()
+    simulation.master.restart()
+    simulation.advance(60 * SECOND)
+    assert plugin.told[4:] == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_kill_overtakes_its_launch_and_no_offer_a_registration(seed: int) -> None:
+    class Hasty(Once):
+        def on_offers(self, now: int, offers: Sequence[Offer]) -> list[Any]:
+            decisions: list[Any] = list(super().on_offers(now, offers))
+            return [*decisions, Kill(TaskId("t"))] if self.told == ["registered", "launched"] else decisions
+
+        def on_registered(self, now: int, tasks: Sequence[TaskStatus]) -> None:
+            self.told.append("registered")
+
+    weather = Weather(latency=1000, jitter=4000, duplication=0.5, reordering=0.3)
+    simulation, plugin = Simulation(seed, weather), Hasty()
+    simulation.add_host("host", Resources.of(cpus=4, memory="16GiB"))
+    simulation.run(plugin)
+    simulation.advance(60 * SECOND)
+    assert plugin.told[0] == "registered"
+    assert not simulation.hosts["host"].lifecycle.tasks, plugin.told
+
+
+def test_where_time_stands_still_the_simulation_fails() -> None:
+    class Sleepless(Framework):
+        name = "sleepless"
+
+        def on_registered(self, now: int, tasks: Sequence[TaskStatus]) -> list[Wake]:
+            return [Wake(now)]
+
+        def on_tick(self, now: int) -> list[Wake]:
+            return [Wake(now)]
+
+    simulation = Simulation(replay="again")
+    simulation.run(Sleepless())
+    with pytest.raises(SimulationFailed, match=r"time stands still.* replay it with: again"):
+        simulation.advance(SECOND)
+
+
+def test_a_host_that_is_up_is_not_removed() -> None:
+    simulation = Simulation()
+    simulation.add_host("host", ONE)
+    simulation.advance(SECOND)
+    with pytest.raises(OffererError):
+        simulation.remove("host")
+    assert simulation.host("host").up
+
+
+def test_arrivals_of_one_time_have_an_order_by_their_exact_size() -> None:
+    sizes = [Resources(1000, 1 << 30), Resources(1000, (1 << 30) + 1)]
+    arrivals = [Arrival(START, 1, size, SECOND) for size in sizes]
+    assert list(batch(*arrivals)._to_come) == list(batch(*reversed(arrivals))._to_come)
