@@ -89,7 +89,10 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Call `Framework.on_tick` at this time (the earliest one asked for counts)."""
+    """Call `Framework.on_tick` at this time (the earliest one asked for counts).
+
+    While there is no connection it waits, and comes right after `Framework.on_registered`.
+    """
 
     at: Time
 

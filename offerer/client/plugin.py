@@ -61,6 +61,8 @@ class Plugin:
         self._ask(self.framework.on_registered, known)
         self._stop(strays)
         self._acknowledge(tasks)
+        if self.overdue:
+            self._tick()
 
     def on_disconnected(self) -> None:
         """Decisions go nowhere until the next registration."""
@@ -90,7 +92,7 @@ class Plugin:
         self._ask(self.framework.on_rescinded, offer_ids)
 
     def wake(self, at: Time) -> None:
-        """Call the plug-in's `on_tick` then, or earlier if it was asked for earlier."""
+        """Call the plug-in's `on_tick` then, or earlier if it was asked for earlier; not before it is registered."""
         if self._wake_at is not None and self._wake_at <= at:
             return
         if self._timer is not None:
@@ -103,6 +105,11 @@ class Plugin:
         wait = max(0, self._wake_at - clock.now()) / SECOND
         self._timer = asyncio.get_running_loop().call_later(min(wait, 86400.0), self._tick)
 
+    @property
+    def overdue(self) -> bool:
+        """Whether the time asked for came while there was no connection: the tick comes after the registration."""
+        return self._wake_at is not None and self._timer is None
+
     def stop(self) -> None:
         """No more ticks."""
         if self._timer is not None:
@@ -111,8 +118,9 @@ class Plugin:
     def _tick(self) -> None:
         if self._wake_at is not None and clock.now() < self._wake_at:
             return self._set_timer()  # the event loop's clock is a little ahead of ours, or the wait was cut
-        self._wake_at = self._timer = None
-        if self.outbox is not None:  # else the registration to come says it all
+        self._timer = None
+        if self.outbox is not None:
+            self._wake_at = None
             self._ask(self.framework.on_tick)
 
     # -- what the plug-in says ----------------------------------------------------------------------------------

@@ -102,6 +102,8 @@ class SimFramework:
             self._do(plugin.on_registered(now, known))
             self._do(map(Kill, strays))
             self._acknowledge(output.tasks)
+            if self._wake_at is not None and self._timer is None:
+                self._tick()
 
     def _note(self, statuses: Sequence[TaskStatus]) -> None:
         for status in statuses:
@@ -169,6 +171,7 @@ class SimFramework:
         self._timer = self._world.call_at(at, self._tick)
 
     def _tick(self) -> None:
-        self._wake_at = self._timer = None
-        if self._registered:
+        self._timer = None
+        if self._registered:  # else after the registration to come
+            self._wake_at = None
             self._do(self.plugin.on_tick(self._world.now))
