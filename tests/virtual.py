@@ -21,11 +21,6 @@ from offerer.sim.frameworks import SimFramework
 from offerer.testing import SimulatedCluster
 
 
-class _Ignored(list[Any]):
-    def append(self, _: object) -> None:
-        """Forget it."""
-
-
 class Virtual(Framework):
     """A framework without its coroutine."""
 
@@ -58,13 +53,11 @@ class Virtual(Framework):
         self.boot()
         simulation.heal(self.name)
         framework = simulation.frameworks.pop(self.name)  # type: ignore[call-overload]
-        framework._stream = object()  # type: ignore[assignment]
-        framework._registered = False  # it takes itself to be connected, and says nothing more
-        fresh = SimFramework(simulation.world, simulation.network, simulation.master, self)
+        framework.stop()
+        fresh = SimFramework(simulation.world, simulation.network, simulation.master, self, heir=True)
         for task_id, host_id in self.state.believed().items():
             fresh._views.believe(task_id, host_id)
         fresh.states.update(framework.states)
-        fresh.ended_again = _Ignored()  # a new process may be told again what the old one was told
         simulation.frameworks[fresh.id] = fresh
         fresh.connect()
         self._cluster.advance("1s")

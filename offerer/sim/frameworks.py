@@ -14,13 +14,15 @@ from offerer.sim.master import SimMaster
 from offerer.sim.network import RETRY, Network, Stream
 from offerer.sim.world import Timer, World
 from offerer.task_states import TaskState
-from offerer.types import TaskStatus, Time
+from offerer.types import Reason, TaskStatus, Time
 
 
 class SimFramework:
     """A plug-in, its views of tasks and the offers it holds. What it raises ends the simulation."""
 
-    def __init__(self, world: World, network: Network, master: SimMaster, plugin: Framework) -> None:
+    def __init__(
+        self, world: World, network: Network, master: SimMaster, plugin: Framework, *, heir: bool = False
+    ) -> None:
         if not plugin.name:
             raise InvalidInput(f"{type(plugin).__name__}.name: it is empty; give the framework a name")
         if type(plugin).serve is not Framework.serve:
@@ -34,10 +36,13 @@ class SimFramework:
         """The latest state that the plug-in was told of each task that has not ended; STAGING until then."""
         self.ended = 0
         self.ended_again: list[TaskId] = []
-        """Tasks of whose end the plug-in was told although they had ended, or were never launched."""
+        """Tasks of whose end the plug-in was told although they had ended, or were never launched. An answer to a
+        question is no such news, and the heir of another process may be told what that one was told."""
         self.launched = 0
         self.received = 0  # offers
         self.declined = 0
+        self._heir = heir
+        self._stopped = False
         self._views = Views()
         self._offers: dict[OfferId, HostId] = {}
         self._world = world
@@ -52,7 +57,7 @@ class SimFramework:
 
     def connect(self) -> None:
         """Connect and register, again and again until it works."""
-        if self._stream is not None:
+        if self._stream is not None or self._stopped:
             return
         stream = Stream(
             self._network,
@@ -67,6 +72,13 @@ class SimFramework:
         self._stream = stream
         believed = dict(self._views.believed())
         stream.up(e.FrameworkRegistered(self.id, (self.plugin.role,), self.plugin.failover_timeout, believed))
+
+    def stop(self) -> None:
+        """Its process ends without a word; the master notices when another one registers under its name."""
+        self._stopped = True
+        self._stream = None
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _on_broken(self, stream: Stream) -> None:
         self._master.framework_left(self.id, stream)
@@ -109,10 +121,10 @@ class SimFramework:
         for status in statuses:
             if not status.state.terminal:
                 self.states[status.task_id] = status.state
-            elif self.states.pop(status.task_id, None) is None:
-                self.ended_again.append(status.task_id)
-            else:
+            elif self.states.pop(status.task_id, None) is not None:
                 self.ended += 1
+            elif status.reason is not Reason.RECONCILIATION and not self._heir:
+                self.ended_again.append(status.task_id)
         told = " ".join([f"{status.task_id}:{status.state.value}" for status in statuses])
         self._world.record(f"{self.id} {told}")
 

@@ -11,7 +11,7 @@ from offerer.errors import PeerError
 from offerer.ids import FrameworkId, HostId
 from offerer.sim.network import Stream
 from offerer.sim.world import Timer, World
-from offerer.types import Time
+from offerer.types import Availability, Time
 
 
 class SimMaster:
@@ -32,6 +32,7 @@ class SimMaster:
         self._settings = settings
         self._known: dict[HostId, e.KnownHost] = {}
         self._roles: dict[str, o.PersistRole] = {}
+        self._asked: dict[HostId, Availability] = {}  # of hosts that are still to register
         self._timer: Timer | None = None
         self._timer_at: Time | None = None
         self.feed(e.ClusterStarted(self.term))
@@ -59,13 +60,25 @@ class SimMaster:
             self._leave_host(event.host_id, self.hosts.get(event.host_id))
             self.hosts[event.host_id] = stream
         self._feed_peer(stream, event)
+        if self._asked and type(event) is e.HostRegistered and event.host_id in self._asked:
+            self.feed(e.HostAvailabilitySet(event.host_id, self._asked.pop(event.host_id)))
 
     def on_framework(self, stream: Stream, event: e.Event) -> None:
         """A message of a framework."""
         if type(event) is e.FrameworkRegistered:
-            self._leave_framework(event.framework_id, self.frameworks.get(event.framework_id))
+            old = self.frameworks.get(event.framework_id)
+            self._leave_framework(event.framework_id, old)
             self.frameworks[event.framework_id] = stream
+            if old is not None:
+                old.close()
         self._feed_peer(stream, event)
+
+    def set_availability(self, host_id: HostId, availability: Availability) -> None:
+        """What an operator says of a host, now, or as soon as it is known."""
+        if host_id in self.cluster.state.hosts:
+            self.feed(e.HostAvailabilitySet(host_id, availability))
+        else:
+            self._asked[host_id] = availability
 
     def host_left(self, host_id: HostId, stream: Stream) -> None:
         """A stream of an executor broke."""

@@ -181,6 +181,10 @@ class Run:
         self.simulation = Simulation(scenario.seed, weather, check_every=scenario.check_every, replay=replay)
         self.samples: list[Sample] = []
         self.plugins: list[Framework] = [_plugin(each, directory) for each in scenario.frameworks]
+        names = [plugin.name for plugin in self.plugins]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInput(f"frameworks: two of them are called {name!r}; give each a name of its own")
 
     def run(self) -> Report:
         """All of it. Raises `SimulationFailed` where something may not be."""

@@ -57,10 +57,14 @@ class Simulation:
         return host
 
     def run(self, plugin: Framework) -> SimFramework:
-        """A framework, connecting now."""
-        framework = SimFramework(self.world, self.network, self.master, plugin)
-        if framework.id in self.frameworks or framework.id in self.hosts:
-            raise InvalidInput(f"framework {framework.id!r}: the name is taken; give each host and framework its own")
+        """A framework, connecting now. One of the same name that runs ends, and this one takes its tasks over."""
+        before = self.frameworks.get(FrameworkId(plugin.name))
+        framework = SimFramework(self.world, self.network, self.master, plugin, heir=before is not None)
+        if framework.id in self.hosts:
+            raise InvalidInput(f"framework {framework.id!r}: a host has that name; give each its own")
+        if before is not None:
+            self.world.record(f"{framework.id} is replaced")
+            before.stop()
         self.frameworks[framework.id] = framework
         framework.connect()
         return framework
@@ -130,7 +134,7 @@ class Simulation:
     def _set_availability(self, name: str, availability: Availability) -> None:
         host = self.host(name)
         self.world.record(f"{name} is {availability.value}")
-        self.master.feed(e.HostAvailabilitySet(host.id, availability))
+        self.master.set_availability(host.id, availability)
 
     def host(self, name: str) -> SimHost:
         """The host of this name. Raises `NotFound`."""

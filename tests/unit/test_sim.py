@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,21 @@ def batch(*arrivals: Arrival, name: str = "batch") -> Batch:
 
 def arrival(at: int, tasks: int, run_for: int | None = 10, size: Resources = ONE) -> Arrival:
     return Arrival(START + at * SECOND, tasks, size, None if run_for is None else run_for * SECOND)
+
+
+class One(Framework):
+    """Launches one task, and declines the rest."""
+
+    name = "one"
+
+    def __init__(self, task: str) -> None:
+        self.task, self.known = TaskId(task), False
+
+    def on_offers(self, now: int, offers: Sequence[Offer]) -> Iterator[Launch | Decline]:
+        for offer in offers:
+            tasks = [] if self.known else [TaskInfo(self.task, ONE, b"{}")]
+            self.known = True
+            yield Launch([offer.id], tasks) if tasks else Decline([offer.id])
 
 
 def stormy(seed: int, *, reverse: bool = False) -> Simulation:
@@ -249,11 +264,64 @@ def test_a_drained_host_takes_nothing_new_until_it_is_undrained_whatever_happens
     simulation.check_settled()
 
 
+def test_a_host_may_be_taken_out_of_use_before_it_has_registered() -> None:
+    simulation = Simulation()
+    for name, take_out in (("a", simulation.drain), ("b", simulation.cordon)):
+        simulation.add_host(name, ONE)
+        take_out(name)
+    plugin = batch(arrival(0, 1, None))
+    simulation.run(plugin)
+    simulation.advance(10 * SECOND)
+    assert plugin.waiting == 1
+    simulation.undrain("a")
+    simulation.advance(10 * SECOND)
+    assert plugin.waiting == 0
+
+
+def test_a_kill_of_an_unknown_task_is_answered_and_no_second_end() -> None:
+    class Killer(Framework):
+        name = "killer"
+        told: list[str] = []
+
+        def on_offers(self, now: int, offers: Sequence[Offer]) -> list[Kill | Decline]:
+            return [Kill(TaskId("zz")), Decline([offer.id for offer in offers])]
+
+        def on_statuses(self, now: int, statuses: Sequence[TaskStatus]) -> None:
+            self.told += [f"{status.task_id} {status.state.name}" for status in statuses]
+
+    simulation = Simulation()
+    simulation.add_host("host", ONE)
+    plugin = Killer()
+    simulation.run(plugin)
+    simulation.advance(60 * SECOND)
+    assert plugin.told == ["zz GONE"]
+    simulation.check_settled()
+
+
+@pytest.mark.parametrize("weather", [Weather(), BAD], ids=["fair", "bad"])
+def test_another_process_of_the_same_name_takes_over(weather: Weather) -> None:
+    simulation = Simulation(weather=weather)
+    simulation.add_host("host", Resources.of(cpus=4, memory="16GiB"))
+    before = simulation.run(One("first"))
+    simulation.advance(60 * SECOND)
+    received = before.received
+    after = simulation.run(One("second"))
+    simulation.network.weather = Weather()
+    simulation.advance(60 * SECOND)
+    assert sorted(after.states) == ["first", "second"] and before.received == received
+    simulation.master.restart()
+    simulation.advance(30 * SECOND)
+    simulation.check_settled()
+    assert list(simulation.frameworks.values()) == [after]
+
+
 def test_names_are_taken_once_and_must_exist() -> None:
     simulation = Simulation()
     simulation.add_host("host", ONE)
     with pytest.raises(InvalidInput, match="'host': the name is taken"):
         simulation.add_host("host", ONE)
+    with pytest.raises(InvalidInput, match="'host': a host has that name"):
+        simulation.run(batch(name="host"))
     with pytest.raises(NotFound, match="no host 'hots'; there are host"):
         simulation.crash("hots")
     with pytest.raises(InvalidInput, match="is up"):
@@ -320,6 +388,12 @@ def test_a_wrong_scenario_is_explained(tmp_path: Path, text: str, wrong: str) ->
     file.write_text(text)
     with pytest.raises(InvalidInput, match=wrong):
         Run(load(file), tmp_path)
+
+
+def test_frameworks_of_a_scenario_have_names_of_their_own() -> None:
+    twins = 2 * [{"name": "twin", "tasks": [{"cpus": 1}]}]
+    with pytest.raises(InvalidInput, match="frameworks: two of them are called 'twin'"):
+        Run(Scenario.model_validate({"hosts": [{}], "frameworks": twins}), ROOT)
 
 
 def test_a_trace_gives_arrivals(tmp_path: Path) -> None:
