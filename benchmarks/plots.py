@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from offerer.errors import InvalidInput
+from offerer.sim import plot
+
 Curve = list[tuple[float, float]]
 Curves = Mapping[str, Curve]
 """By the name in the legend: the points of a curve."""
@@ -22,11 +25,9 @@ def check_plot(path: Path | None) -> None:
     if path is None:
         return
     try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise click.ClickException("--plot: it needs matplotlib; install it with: pip install 'offerer[sim]'") from None
-    if not path.absolute().parent.is_dir():
-        raise click.ClickException(f"--plot: {path}: there is no such directory")
+        plot.check_plot(path)
+    except InvalidInput as error:
+        raise click.ClickException(str(error)) from None
 
 
 def draw(path: Path | None, parts: Sequence[tuple[str, str, Curves]], *, log: bool = False) -> None:

@@ -9,12 +9,20 @@ from offerer.errors import InvalidInput
 from offerer.sim.report import Sample
 
 
-def plot(samples: Sequence[Sample], path: Path) -> None:
-    """Draw the samples of a run. Raises `InvalidInput` where matplotlib is missing or the file cannot be written."""
+def check_plot(path: Path) -> None:
+    """Before anything runs: that there will be a way to draw. Raises `InvalidInput`."""
     try:
-        from matplotlib.figure import Figure
+        import matplotlib  # noqa: F401
     except ImportError:
         raise InvalidInput("--plot: it needs matplotlib; install it with: pip install 'offerer[sim]'") from None
+    if not path.absolute().parent.is_dir():
+        raise InvalidInput(f"--plot: {path}: there is no such directory")
+
+
+def plot(samples: Sequence[Sample], path: Path) -> None:
+    """Draw the samples of a run. Raises `InvalidInput` where the file cannot be written."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 9), layout="constrained")
     axes = figure.subplots(3, 1, sharex=True)
     times = [sample.at for sample in samples]

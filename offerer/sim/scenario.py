@@ -1,53 +1,84 @@
-"""A scenario: hosts, frameworks, a network and faults, read from YAML; run; and what came of it.
-
-docs/SIMULATOR.md describes the fields. Everything is checked before anything runs.
-"""
+"""The fields of a scenario, and reading one from YAML. docs/SIMULATOR.md describes them; `run.py` runs it."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+import difflib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from offerer.errors import InvalidInput, OffererError
-from offerer.framework import Framework
-from offerer.resources import MIB, Resources, parse_bytes, parse_cpus
-from offerer.sim.checks import SimulationFailed
-from offerer.sim.network import Weather
-from offerer.sim.report import Report, Sample, summarize
-from offerer.sim.simulation import Simulation
-from offerer.sim.units import duration
-from offerer.sim.workload import Arrival, Batch
+from offerer.errors import InvalidInput
+from offerer.resources import MIB, Resources, parse_bytes, parse_cpus, parse_ports
+from offerer.sim.units import duration, format_duration
+from offerer.sim.workload import Arrival
 from offerer.sim.world import START
 from offerer.types import SECOND, Time
 
-_LOOKS: Final = 10  # a launch or an end may be on its way just when we look whether all is settled
+_MOST: Final = 100_000  # times of a fault or of tasks, and samples of a run: more is a slip, and takes hours
+_MOST_HOSTS: Final = 1_000_000
+_LONGEST_NAME: Final = 253  # what a master accepts
+KINDS: Final = ("crash", "partition", "drain", "cordon", "restart_master")
+"""What a fault may be."""
 
-Duration = Annotated[int, BeforeValidator(lambda value: _checked(duration, value))]
-Size = Annotated[int, BeforeValidator(lambda value: _checked(lambda text: parse_bytes("size", text), value))]
+
+def _parsed(parse: Callable[[Any], Any]) -> BeforeValidator:
+    """Reads a value as people write it. The name of the field, which the error begins with, is that of its path."""
+
+    def read(value: Any) -> Any:
+        try:
+            return parse(value)
+        except InvalidInput as error:
+            raise ValueError(str(error).partition(": ")[2]) from None
+
+    return BeforeValidator(read)
+
+
+def _ports(value: Any) -> tuple[tuple[int, int], ...]:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise InvalidInput(f"ports: {_shown(value)} is not a port or a range, for example 31000-32000")
+    return parse_ports(str(value))
+
+
+def _name(value: str) -> str:
+    if not 0 < len(value) <= _LONGEST_NAME or not value.isprintable() or any(each in value for each in "/\\ "):
+        raise ValueError(
+            f"{value!r} must be 1 to {_LONGEST_NAME} printable characters without '/', '\\' or space"
+        )
+    return value
+
+
+def _above_nothing(value: int) -> int:
+    if not value:
+        raise ValueError("it must be more than 0")
+    return value
+
+
+def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not value:
+        raise ValueError("there is nothing in it; give at least one")
+    return value
+
+
+Duration = Annotated[int, _parsed(duration)]
+Interval = Annotated[Duration, AfterValidator(_above_nothing)]
+Size = Annotated[int, _parsed(lambda value: parse_bytes("size", value))]
+Cpus = Annotated[int, _parsed(parse_cpus)]
+Ports = Annotated[tuple[tuple[int, int], ...], _parsed(_ports)]
+Name = Annotated[str, AfterValidator(_name)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 AtLeastOne = Annotated[int, Field(ge=1)]
-Cpus = Annotated[int, BeforeValidator(lambda value: _checked(parse_cpus, value))]
-
-
-def _checked(parse: Any, value: Any) -> Any:
-    """Give pydantic the error it can put beside the path of the field."""
-    try:
-        return parse(value)
-    except InvalidInput as error:
-        raise ValueError(str(error)) from None
 
 
 class _Fields(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Size(_Fields):
+class Amounts(_Fields):
+    """So much of each resource."""
+
     cpus: Cpus = 0
     memory: Size = 0
     disk: Size = 0
@@ -55,46 +86,86 @@ class _Size(_Fields):
 
     @property
     def resources(self) -> Resources:
+        """All of them."""
         return Resources(self.cpus, self.memory, self.disk, self.gpus)
 
+    def given(self) -> dict[str, int]:
+        """Those that are written, also where they are 0: a limit may be."""
+        return {name: getattr(self, name) for name in Amounts.model_fields if name in self.model_fields_set}
 
-class Hosts(_Size):
+
+class Hosts(Amounts):
     """So many equal hosts, ``NAME-1`` to ``NAME-n``."""
 
-    name: str = "host"
-    count: AtLeastOne = 1
-    ports: str = ""
+    name: Name = "host"
+    count: Annotated[int, Field(ge=1, le=_MOST_HOSTS)] = 1
+    ports: Ports = ()
     attributes: dict[str, str] = {}
 
     def total(self) -> Resources:
         """What one of them has."""
-        return self.resources + Resources.of(ports=self.ports)
+        return self.resources + Resources(ports=self.ports)
+
+    def has(self, name: str) -> bool:
+        """Whether one of them is called that."""
+        stem, _, number = name.rpartition("-")
+        return stem == self.name and number in map(str, range(1, self.count + 1))
+
+    def __str__(self) -> str:
+        return f"{self.name}-1" + (f" to {self.name}-{self.count}" if self.count > 1 else "")
 
 
-class Tasks(_Size):
-    """So many equal tasks, arriving `times` times, every `every`."""
+class _Repeated(_Fields):
+    """What happens at a time, or `times` times every `every`; without `times`, as long as the scenario lasts."""
 
     at: Duration = 0
+    every: Interval | None = None
+    times: AtLeastOne | None = None
+
+    def moments(self, lasts: Time) -> range:
+        """When, from the beginning on."""
+        if self.every is None:
+            return range(self.at, self.at + 1)
+        end = max(lasts, self.at + 1) if self.times is None else self.at + self.every * self.times
+        return range(self.at, end, self.every)
+
+    def problems(self, lasts: Time, end: Time) -> Iterator[str]:
+        """What is wrong with them where everything is over at the end."""
+        moments = self.moments(lasts)
+        if self.every is None and self.times is not None:
+            yield "times: every is missing; give the time between them"
+        elif self.at >= end:
+            over = f"{format_duration(self.at)} is never, all is over at {format_duration(end)}"
+            yield f"at: {over}; write less, or let lasts be longer"
+        elif len(moments) > _MOST:
+            yield f"every: that would be {len(moments)} times; make it {_MOST} at most"
+        elif moments[-1] >= end:
+            fit = -(-(end - self.at) // moments.step)
+            over = f"{self.times} times end at {format_duration(moments[-1])}, all is over at {format_duration(end)}"
+            yield f"times: {over}; write {fit}, or leave times out"
+
+
+class Tasks(_Repeated, Amounts):
+    """So many equal tasks, arriving once or again and again."""
+
     count: AtLeastOne = 1
     run_for: Duration | None = None
-    every: Duration = 0
-    times: AtLeastOne = 1
 
-    def arrivals(self) -> Iterator[Arrival]:
+    def arrivals(self, lasts: Time) -> Iterator[Arrival]:
         """One for each time."""
-        for n in range(self.times):
-            yield Arrival(START + self.at + n * self.every, self.count, self.resources, self.run_for)
+        for at in self.moments(lasts):
+            yield Arrival(START + at, self.count, self.resources, self.run_for)
 
 
 class Plugin(_Fields):
     """A framework: `Batch` with tasks given here or in a trace, or any plug-in by ``plugin: module:Class``."""
 
-    name: str
-    role: str = "*"
+    name: Name
+    role: Name | None = None
+    """Absent: ``*``, or what the plug-in says itself."""
     tasks: tuple[Tasks, ...] = ()
     trace: str = ""
-    """A CSV file with the columns submit_time, duration, cpu, memory (share of `machine`) and instances_num."""
-    machine: Size = 256 * 1024 * MIB
+    machine: Annotated[Size, AfterValidator(_above_nothing)] = 256 * 1024 * MIB
     plugin: str = ""
     options: dict[str, str] = {}
 
@@ -102,10 +173,10 @@ class Plugin(_Fields):
 class RoleSettings(_Fields):
     """Weight and quota of a role."""
 
-    role: str
-    weight: Annotated[float, Field(gt=0)] = 1.0
-    guarantee: _Size | None = None
-    limit: _Size | None = None
+    role: Name
+    weight: Annotated[float, Field(ge=0.001, allow_inf_nan=False)] = 1.0
+    guarantee: Amounts | None = None
+    limit: Amounts | None = None
 
 
 class Net(_Fields):
@@ -118,7 +189,7 @@ class Net(_Fields):
     reordering: Probability = 0.0
 
 
-class Fault(_Fields):
+class Fault(_Repeated):
     """At a time, something breaks or is taken out of use, and is whole again after `lasts`."""
 
     at: Duration
@@ -128,8 +199,6 @@ class Fault(_Fields):
     cordon: str = ""
     restart_master: bool = False
     lasts: Duration = 30 * SECOND
-    every: Duration = 0
-    times: AtLeastOne = 1
 
 
 class Scenario(_Fields):
@@ -140,162 +209,182 @@ class Scenario(_Fields):
     calm: Duration = 120 * SECOND
     """Time without faults at the end, after which everything must be well."""
     check_every: Annotated[int, Field(ge=0)] = 100
-    sample_every: Duration = 10 * SECOND
-    hosts: tuple[Hosts, ...] = Field(min_length=1)
-    frameworks: tuple[Plugin, ...] = Field(min_length=1)
+    sample_every: Interval = 10 * SECOND
+    hosts: Annotated[tuple[Hosts, ...], AfterValidator(_not_empty)]
+    frameworks: Annotated[tuple[Plugin, ...], AfterValidator(_not_empty)]
     roles: tuple[RoleSettings, ...] = ()
     network: Net = Net()
     faults: tuple[Fault, ...] = ()
 
+    @property
+    def end(self) -> Time:
+        """When all is over."""
+        return self.lasts + self.calm
+
 
 def load(path: Path) -> Scenario:
-    """Read a scenario. Raises `InvalidInput`, one line for each fault."""
+    """Read a scenario. Raises `InvalidInput`, one line for each mistake."""
     try:
-        raw = yaml.safe_load(path.read_text())
+        raw = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)  # noqa: S506 - a SafeLoader
+        if not isinstance(raw, dict):
+            raise InvalidInput("it must be a mapping with at least hosts and frameworks")
+        scenario = Scenario.model_validate(raw)
+        problems = list(_problems(scenario))
     except OSError as error:
         raise InvalidInput(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise InvalidInput(f"{path}: it must be a mapping with at least hosts and frameworks")
-    try:
-        return Scenario.model_validate(raw)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from None
     except ValidationError as error:
-        raise InvalidInput("\n".join(_explain(path, each) for each in error.errors())) from None
+        problems = [_explain(each) for each in error.errors()]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if problems:
+        raise InvalidInput("\n".join(f"{path}: {problem}" for problem in problems))
+    return scenario
 
 
-def _explain(path: Path, error: Any) -> str:
-    where = ".".join(map(str, error["loc"]))
-    given = error["input"]
-    shown = "" if isinstance(given, (dict, list)) or error["type"] == "missing" else f" (it is {given!r})"
-    return f"{path}: {where}: {error['msg'].removeprefix('Value error, ')}{shown}"
+_NOT_TEXT: Final = ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
 
 
-class Run:
-    """One run of a scenario. `directory` is where its trace files are looked for."""
+class _Loader(yaml.SafeLoader):
+    """Refuses a key given twice, and takes what is in `options` and `attributes` as the text that is written."""
 
-    def __init__(self, scenario: Scenario, directory: Path, replay: str = "") -> None:
-        self.scenario = scenario
-        net = scenario.network
-        weather = Weather(net.latency, net.jitter, net.loss, net.duplication, net.reordering)
-        self.simulation = Simulation(scenario.seed, weather, check_every=scenario.check_every, replay=replay)
-        self.samples: list[Sample] = []
-        self.plugins: list[Framework] = [_plugin(each, directory) for each in scenario.frameworks]
-        names = [plugin.name for plugin in self.plugins]
-        for name in names:
-            if names.count(name) > 1:
-                raise InvalidInput(f"frameworks: two of them are called {name!r}; give each a name of its own")
-
-    def run(self) -> Report:
-        """All of it. Raises `SimulationFailed` where something may not be."""
-        scenario, simulation = self.scenario, self.simulation
-        for role in scenario.roles:
-            simulation.configure_role(
-                role.role, round(role.weight * 1000), _amounts(role.guarantee), _amounts(role.limit)
-            )
-        for group in sorted(scenario.hosts, key=lambda group: group.name):
-            for n in range(1, group.count + 1):
-                simulation.add_host(f"{group.name}-{n}", group.total(), group.attributes)
-        for plugin in sorted(self.plugins, key=lambda plugin: plugin.name):
-            simulation.run(plugin)
-        self._advance_with_faults()
-        self._calm_down()
-        return summarize(simulation, self.plugins, self.samples)
-
-    def _advance_with_faults(self) -> None:
-        world = self.simulation.world
-        agenda: list[tuple[Time, int, Fault]] = []
-        for number, fault in enumerate(self.scenario.faults):
-            agenda.extend((fault.at + n * fault.every, number, fault) for n in range(fault.times))
-        for at, _, fault in sorted(agenda, key=lambda each: each[:2]):
-            if at < self.scenario.lasts:
-                world.call_at(START + at, lambda fault=fault: self._break(fault))  # type: ignore[misc]
-        end = START + self.scenario.lasts
-        while world.now < end:
-            self.samples.append(Sample.of(self.simulation, self.plugins))
-            self.simulation.advance(min(self.scenario.sample_every, end - world.now))
-
-    def _break(self, fault: Fault) -> None:
-        simulation = self.simulation
-        until = simulation.world.now + fault.lasts
-        if fault.restart_master:
-            simulation.master.restart()
-        if fault.crash and (name := self._pick(fault.crash)):
-            simulation.crash(name)
-            simulation.world.call_at(until, lambda: None if simulation.host(name).up else simulation.start(name))
-        if fault.partition and (cut := self._pick(fault.partition)):
-            simulation.partition(cut)
-            simulation.world.call_at(until, lambda: simulation.heal(cut))
-        for wanted, take_out in ((fault.drain, simulation.drain), (fault.cordon, simulation.cordon)):
-            if wanted and (host := self._pick(wanted)):
-                take_out(host)
-                simulation.world.call_at(until, lambda host=host: simulation.undrain(host))  # type: ignore[misc]
-
-    def _pick(self, wanted: str) -> str:
-        """The host meant, or nothing where it is down already."""
-        simulation = self.simulation
-        if wanted != "any":
-            return wanted if wanted in simulation.frameworks or simulation.host(wanted).up else ""
-        well = [host.name for host in simulation.hosts.values() if host.up]
-        return simulation.world.dice.choice(well) if well else ""
-
-    def _calm_down(self) -> None:
-        """End every fault, give all time to recover, and look whether they did."""
-        simulation = self.simulation
-        simulation.network.weather = replace(simulation.network.weather, loss=0.0, duplication=0.0, reordering=0.0)
-        for host in simulation.hosts.values():
-            if not host.up:
-                simulation.start(host.name)
-            simulation.undrain(host.name)
-        for name in sorted(simulation.network.cut_off):
-            simulation.heal(name)
-        simulation.advance(self.scenario.calm)
-        for look in range(_LOOKS):
-            try:
-                return simulation.check_settled()
-            except SimulationFailed:
-                if look == _LOOKS - 1:
-                    raise
-            simulation.advance(SECOND // 7)
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            line = key.start_mark.line + 1
+            if key.value in lines:
+                first = lines[key.value]
+                raise InvalidInput(f"line {line}: {key.value!r} is given twice, first in line {first}; keep one")
+            lines[key.value] = line
+            if key.value in ("options", "attributes") and isinstance(value, yaml.MappingNode):
+                for text in (each for pair in value.value for each in pair):
+                    if isinstance(text, yaml.ScalarNode) and text.tag not in _NOT_TEXT:
+                        text.tag = "tag:yaml.org,2002:str"
+        return node
 
 
-def _amounts(size: _Size | None) -> Mapping[str, int] | None:
-    return None if size is None else dict(size.resources.scalars())
+# -- what the types do not say -----------------------------------------------------------------------------------------
 
 
-def _plugin(plugin: Plugin, directory: Path) -> Framework:
-    if plugin.plugin:
-        if plugin.tasks or plugin.trace:
-            raise InvalidInput(f"frameworks.{plugin.name}: give plugin, or tasks and trace, not both")
-        from offerer.client.loading import load_framework
+def _problems(scenario: Scenario) -> Iterator[str]:
+    points = -(-scenario.lasts // scenario.sample_every)
+    if points > _MOST:
+        least = format_duration(-(-scenario.lasts // _MOST))
+        yield f"sample_every: that would be {points} points; write {least} or more"
+    names: set[str] = set()
+    for n, group in enumerate(scenario.hosts):
+        if group.name in names:
+            yield f"hosts.{n}.name: {group.name!r} is taken; give each group of hosts its own name"
+        names.add(group.name)
+        if group.total().empty:
+            yield f"hosts.{n}: they have nothing; give cpus and memory"
+    names.clear()
+    for n, framework in enumerate(scenario.frameworks):
+        if framework.name in names or any(group.has(framework.name) for group in scenario.hosts):
+            yield f"frameworks.{n}.name: {framework.name!r} is taken; give each framework and host its own name"
+        names.add(framework.name)
+        for problem in _framework_problems(scenario, framework):
+            yield f"frameworks.{n}{problem}"
+    names.clear()
+    for n, role in enumerate(scenario.roles):
+        if role.role in names:
+            yield f"roles.{n}.role: {role.role!r} is set twice; keep one"
+        names.add(role.role)
+    for n, fault in enumerate(scenario.faults):
+        for problem in _fault_problems(scenario, fault):
+            yield f"faults.{n}{problem}"
 
-        made = load_framework(plugin.plugin, plugin.options)
-        made.name = plugin.name
-        return made
-    arrivals = [arrival for tasks in plugin.tasks for arrival in tasks.arrivals()]
-    if plugin.trace:
-        arrivals.extend(read_trace(directory / plugin.trace, plugin.machine))
-    if not arrivals:
-        raise InvalidInput(f"frameworks.{plugin.name}: it has no tasks; give tasks, trace or plugin")
-    return Batch(plugin.name, plugin.role, arrivals)
+
+def _framework_problems(scenario: Scenario, framework: Plugin) -> Iterator[str]:
+    given = [name for name in ("tasks", "trace", "plugin") if getattr(framework, name)]
+    if not given:
+        yield ": it has no tasks; give tasks, trace or plugin"
+    if len(given) > 1:
+        yield f": {' and '.join(given)} do not go together; give one of them"
+    for field, needed in (("options", "plugin"), ("machine", "trace")):
+        if field in framework.model_fields_set and needed not in given:
+            yield f".{field}: it says nothing without {needed}; leave it out, or give {needed}"
+    for n, tasks in enumerate(framework.tasks):
+        for problem in tasks.problems(scenario.lasts, scenario.end):
+            yield f".tasks.{n}.{problem}"
+        if tasks.resources.empty:
+            yield f".tasks.{n}: they need nothing; give cpus or memory"
+        elif not any(group.total().contains(tasks.resources) for group in scenario.hosts):
+            yield f".tasks.{n}: {tasks.resources} is more than any host has; write less, or give a larger host"
 
 
-def read_trace(path: Path, machine: int) -> Iterator[Arrival]:
-    """The arrivals of a trace; memory is a share of a machine with so many bytes, rounded up to 64 MiB."""
-    try:
-        with path.open(newline="") as file:
-            for number, row in enumerate(csv.DictReader(file), start=2):
-                try:
-                    yield _arrival(row, machine)
-                except (KeyError, ValueError, TypeError, OffererError) as error:
-                    raise InvalidInput(f"{path}, line {number}: {error!r}; see docs/SIMULATOR.md for columns") from None
-    except OSError as error:
-        raise InvalidInput(f"{path}: {error.strerror}") from None
+def _fault_problems(scenario: Scenario, fault: Fault) -> Iterator[str]:
+    for problem in fault.problems(scenario.lasts, scenario.lasts):
+        yield f".{problem}"
+    given = [name for name in KINDS if getattr(fault, name)]
+    if len(given) != 1:
+        yield f": {' and '.join(given) or 'nothing'} would happen; give one of {', '.join(KINDS)}"
+        return
+    kind = given[0]
+    if kind == "restart_master":
+        if "lasts" in fault.model_fields_set:
+            yield ".lasts: the master restarts at once; leave it out"
+        return
+    wanted = getattr(fault, kind)
+    if wanted == "any" or any(group.has(wanted) for group in scenario.hosts):
+        return
+    frameworks = [framework.name for framework in scenario.frameworks]
+    if kind == "partition" and wanted in frameworks:
+        return
+    known = [str(group) for group in scenario.hosts] + (frameworks if kind == "partition" else [])
+    yield f".{kind}: there is no {wanted!r}; write any, or one of {', '.join(known)}"
 
 
-def _arrival(row: Mapping[str, str], machine: int) -> Arrival:
-    step = 64 * MIB
-    memory = -(-round(float(row["memory"]) * machine) // step) * step
-    resources = Resources(round(float(row["cpu"]) * 1000), memory)
-    at, run_for = round(float(row["submit_time"]) * SECOND), round(float(row["duration"]) * SECOND)
-    return Arrival(START + at, int(row["instances_num"]), resources, run_for)
+# -- what the types say ------------------------------------------------------------------------------------------------
+
+_MODELS: Final[Mapping[str, type[BaseModel]]] = {
+    "": Scenario, "hosts": Hosts, "frameworks": Plugin, "tasks": Tasks, "roles": RoleSettings, "guarantee": Amounts,
+    "limit": Amounts, "network": Net, "faults": Fault,
+}  # fmt: skip
+_BOUNDS: Final = {"ge": "{} or more", "gt": "more than {}", "le": "{} or less", "lt": "less than {}"}
+_WANTED: Final = {
+    "string": "text; write it in quotes", "int": "a whole number", "float": "a number", "finite": "a number",
+    "bool": "true or false", "tuple": "a list; write [ ] around it, or - before each part",
+}  # fmt: skip
+
+
+def _explain(error: Any) -> str:
+    return f"{'.'.join(map(str, error['loc']))}: {_message(error)}"
+
+
+def _message(error: Any) -> str:
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "missing":
+        return "it is missing; give it"
+    if kind == "extra_forbidden":
+        fields, wrong = _fields(error["loc"][:-1]), str(error["loc"][-1])
+        near = difflib.get_close_matches(wrong, fields, n=1)
+        return f"unknown field; {f'did you mean {near[0]!r}?' if near else f'known here: ' + ', '.join(fields)}"
+    if kind in ("model_type", "dict_type"):
+        fields = _fields(error["loc"]) if kind == "model_type" else []
+        known = f" of the fields {', '.join(fields)}" if fields else ", for example {zone: a}"
+        return f"{_shown(given)} is not a mapping{known}"
+    for bound, value in context.items():
+        if bound in _BOUNDS:
+            return f"{given!r} must be {_BOUNDS[bound].format(value)}"
+    wanted = _WANTED.get(kind.partition("_")[0])
+    return f"{_shown(given)} is not {wanted}" if wanted else f"{_shown(given)}: {error['msg']}"
+
+
+def _fields(loc: tuple[int | str, ...]) -> list[str]:
+    """The fields that may stand at this place."""
+    return list(_MODELS[next((part for part in reversed(loc) if isinstance(part, str)), "")].model_fields)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, (dict, list)):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    return repr(value)

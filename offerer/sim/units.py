@@ -17,6 +17,18 @@ def duration(text: str | int | float, field: str = "duration") -> Time:
     if isinstance(text, (int, float)) and not isinstance(text, bool) and 0 <= text < 1e12:
         return round(text * SECOND)
     parts = _PART.findall(str(text))
-    if not parts or "".join(number + unit for number, unit in parts) != str(text).replace(" ", ""):
-        raise InvalidInput(f"{field}: {text!r} is not a time; write for example 30s, 250ms or 1h30m")
-    return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
+    if parts and "".join(number + unit for number, unit in parts) == str(text).replace(" ", ""):
+        time = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        if time < 1e12 * SECOND:
+            return round(time)
+    raise InvalidInput(f"{field}: {text!r} is not a time; write for example 30s, 250ms or 1h30m")
+
+
+def format_duration(time: Time) -> str:
+    """The same the other way: ``1h30m``, ``1s500ms``, ``0s``."""
+    parts = []
+    for unit in ("d", "h", "m", "s", "ms", "us"):
+        number, time = divmod(time, _UNITS[unit])
+        if number:
+            parts.append(f"{number}{unit}")
+    return "".join(parts) or "0s"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from offerer import (
     SECOND,
@@ -30,17 +27,13 @@ from offerer import (
     TaskStatus,
     Wake,
 )
-from offerer.cli.main import main
 from offerer.core import tasks as core_tasks
 from offerer.core.events import HostRemoved
 from offerer.sim import Simulation, SimulationFailed, Weather
 from offerer.sim.report import summarize
-from offerer.sim.scenario import Run, Scenario, load, read_trace
-from offerer.sim.units import duration
 from offerer.sim.workload import Arrival, Batch
 from offerer.sim.world import START
 
-ROOT = Path(__file__).parents[2]
 ONE = Resources.of(cpus=1, memory="1GiB")
 BAD = Weather(latency=2000, jitter=20_000, loss=0.01, duplication=0.05, reordering=0.1)
 
@@ -326,105 +319,6 @@ def test_names_are_taken_once_and_must_exist() -> None:
         simulation.crash("hots")
     with pytest.raises(InvalidInput, match="is up"):
         simulation.start("host")
-
-
-# -- scenarios ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_example_survives_its_outages() -> None:
-    scenario = load(ROOT / "examples" / "outages.yaml")
-    report = Run(scenario, ROOT / "examples").run()
-    by_name = {each["name"]: each for each in report["frameworks"]}
-    assert by_name["hourly"]["finished"] == 14 * 60 + 4
-    assert by_name["nightly"]["finished"] == 200
-    assert by_name["copies"]["alive"] == 30
-    assert report["messages_lost"] > 0
-
-
-def test_the_command_prints_one_json_object_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "small.yaml"
-    file.write_text(
-        "lasts: 30s\ncalm: 30s\nhosts: [{count: 2, cpus: 2, memory: 4GiB}]\n"
-        "frameworks: [{name: a, tasks: [{count: 6, cpus: 1, memory: 1GiB, run_for: 4s}]}]\n"
-    )
-    with pytest.raises(SystemExit) as ended:
-        main(["sim", "run", str(file), "--json", "--seed", "5"])
-    assert ended.value.code == 0
-    report = json.loads(capsys.readouterr().out)
-    assert (report["seed"], report["tasks_launched"], report["frameworks"][0]["finished"]) == (5, 6, 6)
-    pytest.importorskip("matplotlib")
-    with pytest.raises(SystemExit) as ended:
-        main(["sim", "run", str(file), "--plot", str(tmp_path / "out.svg")])
-    assert ended.value.code == 0 and "<svg" in (tmp_path / "out.svg").read_text()
-
-
-def test_a_failure_prints_the_command_that_replays_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "small.yaml"
-    file.write_text("hosts: [{cpus: 2}]\nframeworks: [{name: a, tasks: [{cpus: 1, run_for: 4s}]}]\n")
-    monkeypatch.setattr(core_tasks, "release", lambda state, task: None)
-    with pytest.raises(SystemExit) as ended:
-        main(["sim", "run", str(file), "--seed", "6"])
-    assert ended.value.code == 1
-    assert f"replay it with: offerer sim run {file} --seed 6" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("text", "wrong"),
-    [
-        ("[]", "it must be a mapping with at least hosts and frameworks"),
-        ("hosts: [", "not YAML"),
-        ("frameworks: [{name: a}]", "hosts: Field required"),
-        ("hosts: [{cpu: 2}]\nframeworks: [{name: a}]", r"hosts.0.cpu: Extra inputs are not permitted \(it is 2\)"),
-        ("hosts: [{cpus: 2}]\nframeworks: [{name: a}]\nlasts: soon", "lasts: duration: 'soon' is not a time"),
-        ("hosts: [{cpus: 2}]\nframeworks: [{name: a}]\nnetwork: {loss: 1}", "network.loss: Input should be less"),
-        ("hosts: [{cpus: 2}]\nframeworks: [{name: a}]", "frameworks.a: it has no tasks; give tasks, trace or plugin"),
-        ("hosts: [{cpus: 2}]\nframeworks: [{name: a, trace: no.csv}]", "no.csv: No such file"),
-    ],
-)
-def test_a_wrong_scenario_is_explained(tmp_path: Path, text: str, wrong: str) -> None:
-    file = tmp_path / "wrong.yaml"
-    file.write_text(text)
-    with pytest.raises(InvalidInput, match=wrong):
-        Run(load(file), tmp_path)
-
-
-def test_frameworks_of_a_scenario_have_names_of_their_own() -> None:
-    twins = 2 * [{"name": "twin", "tasks": [{"cpus": 1}]}]
-    with pytest.raises(InvalidInput, match="frameworks: two of them are called 'twin'"):
-        Run(Scenario.model_validate({"hosts": [{}], "frameworks": twins}), ROOT)
-
-
-def test_a_trace_gives_arrivals(tmp_path: Path) -> None:
-    file = tmp_path / "trace.csv"
-    file.write_text("submit_time,duration,cpu,memory,instances_num\n7,2.5,0.5,0.01,3\n")
-    assert list(read_trace(file, 10 << 30)) == [
-        Arrival(START + 7 * SECOND, 3, Resources.of(cpus=0.5, memory="128MiB"), 2_500_000)
-    ]
-    file.write_text("submit_time,duration,cpu,memory,instances_num\n7,long,0.5,0.01,3\n")
-    with pytest.raises(InvalidInput, match="line 2"):
-        list(read_trace(file, 1 << 30))
-
-
-def test_scenarios_have_every_field_described() -> None:
-    text = (ROOT / "docs" / "SIMULATOR.md").read_text()
-    for name in Scenario.model_fields:
-        assert f"`{name}`" in text, f"docs/SIMULATOR.md does not describe {name}"
-    assert yaml.safe_load((ROOT / "examples" / "outages.yaml").read_text())
-
-
-@pytest.mark.parametrize(
-    ("text", "time"), [("30s", 30_000_000), ("1h30m", 5_400_000_000), ("250ms", 250_000), (2, 2_000_000)]
-)
-def test_times(text: str | int, time: int) -> None:
-    assert duration(text) == time
-
-
-@pytest.mark.parametrize("text", ["", "30", "s", "3 weeks", "-1s", True])
-def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="is not a time"):
-        duration(text)
 
 
 class Once(Framework):
