@@ -236,6 +236,10 @@ def load(path: Path) -> Scenario:
         raise InvalidInput(f"{path}: {error}") from None
     except ValidationError as error:
         problems = [_explain(each) for each in error.errors()]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise InvalidInput(f"{path}: {at}not YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InvalidInput(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if problems:
@@ -362,7 +366,7 @@ def _message(error: Any) -> str:
         return str(context["error"])
     if kind == "missing":
         return "it is missing; give it"
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "invalid_key"):
         fields, wrong = _fields(error["loc"][:-1]), str(error["loc"][-1])
         near = difflib.get_close_matches(wrong, fields, n=1)
         return f"unknown field; {f'did you mean {near[0]!r}?' if near else f'known here: ' + ', '.join(fields)}"

@@ -208,7 +208,10 @@ def test_options_are_what_is_written(tmp_path: Path) -> None:
     ("text", "wrong"),
     [
         ("[]", "it must be a mapping with at least hosts and frameworks"),
-        ("hosts: [", "not YAML"),
+        ("hosts: [", "line 1, column 9: not YAML: expected the node content"),
+        ("? [a]\n: b", "line 1, column 3: not YAML: found unhashable key"),
+        (f"hosts: {9999 * '['}", "not YAML: maximum recursion depth"),
+        ("1: 2\nhosts: [{cpus: 1}]\nframeworks: [{name: a, plugin: a}]", "1: unknown field; known here: seed, lasts"),
         ("at: 2026-13-45", "not YAML: month must be"),
         ("seed: 1\nlasts: 2s\nseed: 3", "line 3: 'seed' is given twice, first in line 1; keep one"),
         ("frameworks: [{name: a}]", "hosts: it is missing"),
