@@ -8,12 +8,13 @@ A method may return None for "nothing to do".
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from offerer.constraints import Constraint
-from offerer.ids import DEFAULT_ROLE, HostId, OfferId, Role, TaskId
+from offerer.errors import InvalidInput
+from offerer.ids import DEFAULT_ROLE, HostId, OfferId, TaskId
 from offerer.resources import Resources
 from offerer.types import SECOND, Offer, TaskInfo, TaskStatus, Time
 
@@ -22,6 +23,34 @@ if TYPE_CHECKING:
 
 DEFAULT_REFUSE_FOR: Time = 5 * SECOND
 FOREVER: Time = 365 * 24 * 3600 * SECOND
+
+# Decisions are checked as they are made: there the plug-in's own line is in the traceback, and nothing that the wire
+# cannot carry works in a simulation. Of thousands of offers and tasks only types are looked at.
+
+
+def _check_time(field: str, value: Time) -> None:
+    if type(value) is not int or not -(1 << 63) <= value < 1 << 63:
+        raise InvalidInput(f"{field}: {value!r} must be a whole number of microseconds, such as 5 * SECOND")
+
+
+def _check_count(field: str, value: int, bits: int = 32) -> None:
+    if type(value) is not int or not 0 <= value < 1 << bits:
+        raise InvalidInput(f"{field}: {value!r} must be a whole number from 0 to {(1 << bits) - 1}")
+
+
+def _check_each(field: str, values: Collection[object], kind: type, wanted: str) -> None:
+    if not isinstance(values, (list, tuple)) and not isinstance(values, Collection):
+        raise InvalidInput(f"{field}: {values!r} must be a list of {wanted}")
+    if wrong := set(map(type, values)) - {kind}:
+        raise InvalidInput(f"{field}: {wrong.pop().__name__} in {values!r:.200}; give a list of {wanted}")
+
+
+def _check_task(task: TaskInfo) -> None:
+    if type(task.task_id) is not str or type(task.resources) is not Resources:
+        raise InvalidInput(f"Launch.tasks: {task!r:.200} needs a TaskId and Resources")
+    if type(task.spec) is not bytes:
+        wanted = "bytes, such as ContainerSpec(…).to_bytes()"
+        raise InvalidInput(f"Launch.tasks: spec of {task.task_id!r}: {task.spec!r:.80} must be {wanted}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +65,14 @@ class Launch:
     tasks: Sequence[TaskInfo]
     refuse_for: Time = 0
 
+    def __post_init__(self) -> None:
+        _check_each("Launch.offers", self.offers, int, "offers' ids")
+        _check_each("Launch.tasks", self.tasks, TaskInfo, "TaskInfo")
+        for task in self.tasks:
+            if type(task.spec) is not bytes or type(task.task_id) is not str or type(task.resources) is not Resources:
+                _check_task(task)
+        _check_time("Launch.refuse_for", self.refuse_for)
+
 
 @dataclass(frozen=True, slots=True)
 class Decline:
@@ -44,6 +81,10 @@ class Decline:
     offers: Sequence[OfferId]
     refuse_for: Time = DEFAULT_REFUSE_FOR
 
+    def __post_init__(self) -> None:
+        _check_each("Decline.offers", self.offers, int, "offers' ids")
+        _check_time("Decline.refuse_for", self.refuse_for)
+
 
 @dataclass(frozen=True, slots=True)
 class Kill:
@@ -51,6 +92,12 @@ class Kill:
 
     task_id: TaskId
     grace: Time | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.task_id) is not str:
+            raise InvalidInput(f"Kill.task_id: {self.task_id!r:.200} must be a TaskId")
+        if self.grace is not None:
+            _check_time("Kill.grace", self.grace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +120,14 @@ class Want:
     per_host: int = 0
     """How many of them at most are of use on one host; 0 is any number."""
 
+    def __post_init__(self) -> None:
+        if type(self.resources) is not Resources:
+            raise InvalidInput(f"Want.resources: {self.resources!r} must be Resources, such as Resources.of(cpus=1)")
+        _check_count("Want.count", self.count, 63)
+        if self.constraints:
+            _check_each("Want.constraints", self.constraints, Constraint, "Constraint")
+        _check_count("Want.per_host", self.per_host)
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -86,6 +141,11 @@ class Demand:
     wants: tuple[Want, ...] | None
     choice: int = 1
 
+    def __post_init__(self) -> None:
+        if self.wants:
+            _check_each("Demand.wants", self.wants, Want, "Want, such as (Want(…),)")
+        _check_count("Demand.choice", self.choice)
+
 
 @dataclass(frozen=True, slots=True)
 class Wake:
@@ -95,6 +155,9 @@ class Wake:
     """
 
     at: Time
+
+    def __post_init__(self) -> None:
+        _check_time("Wake.at", self.at)
 
 
 Decision = Launch | Decline | Kill | Suppress | Revive | Demand | Wake
@@ -106,7 +169,8 @@ class Framework:
 
     name: str = ""
     """Unique in the cluster; the identity under which the framework comes back after a restart."""
-    role: Role = DEFAULT_ROLE
+    role: str = DEFAULT_ROLE
+    """What it shares resources under with others; see `offerer roles`."""
     failover_timeout: ClassVar[Time] = 7 * 24 * 3600 * SECOND
     """How long its tasks live on while it is away."""
 

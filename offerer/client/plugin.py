@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from offerer import clock
+from offerer.client.decisions import check_framework, decided
 from offerer.client.views import Views
 from offerer.framework import (
     DEFAULT_REFUSE_FOR,
@@ -35,6 +36,7 @@ class Plugin:
     """One framework instance, its views of tasks and the offers it holds."""
 
     def __init__(self, framework: Framework) -> None:
+        check_framework(framework)
         self.framework = framework
         self.views = Views()
         self.outbox: Outbox[codec.framework.FromFramework] | None = None  # None: not registered now
@@ -128,18 +130,15 @@ class Plugin:
     def _ask(self, method: Callable[..., Iterable[Decision] | None], *args: object) -> bool:
         """Call a method of the plug-in and carry its decisions out. False where it raised."""
         try:
-            decisions = method(clock.now(), *args)
-            self._do(list(decisions) if decisions is not None else ())
+            self._do(decided(method.__name__, method(clock.now(), *args)))
         except Exception:  # whatever a plug-in does wrong hurts only itself
-            log.exception("framework %s: %s failed", self.framework.name, getattr(method, "__name__", method))
+            log.exception("framework %s: %s failed", self.framework.name, method.__name__)
             return False
         return True
 
     def _do(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:
-            encode = self._encode.get(type(decision))
-            if encode is None:
-                raise TypeError(f"{decision!r} is not a decision; return Launch, Decline, Kill, Demand, …")
+            encode = self._encode[type(decision)]
             if self.outbox is not None or encode is self._encode[Wake]:
                 encode(decision)
 

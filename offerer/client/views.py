@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from offerer.errors import InvalidInput
 from offerer.ids import HostId, TaskId
 from offerer.task_states import TRANSITIONS, TaskState
 from offerer.types import Reason, TaskStatus
@@ -28,10 +29,11 @@ class Views:
         self._ended: OrderedDict[TaskId, None] = OrderedDict()  # a dict's first is found in time that grows
 
     def launched(self, task_id: TaskId, host_id: HostId) -> None:
-        """The plug-in launches a task."""
-        if task_id not in self._alive:
-            self._ended.pop(task_id, None)
-            self._alive[task_id] = _View(TaskState.STAGING, host_id, b"")
+        """The plug-in launches a task. Raises `InvalidInput` where it lives: a refusal would be taken for its end."""
+        if task_id in self._alive:
+            raise InvalidInput(f"Launch.tasks: task {task_id!r} has not ended; give each task an id of its own")
+        self._ended.pop(task_id, None)
+        self._alive[task_id] = _View(TaskState.STAGING, host_id, b"")
 
     def believe(self, task_id: TaskId, host_id: HostId) -> None:
         """The plug-in's own records say that this task is alive there."""

@@ -13,10 +13,9 @@ from offerer.core import events as e
 from offerer.core import hosts as core_hosts
 from offerer.core.state import Framework, Host, State
 from offerer.errors import InvalidInput, OffererError, PeerError, Unavailable
-from offerer.ids import FrameworkId, Role, TaskId
+from offerer.ids import FrameworkId, Role, TaskId, check_name
 from offerer.master.attachments import Attachments
 from offerer.master.loop import Loop
-from offerer.master.streams import check_name
 from offerer.resources import Resources
 from offerer.types import SECOND, Availability
 from offerer.wire import codec
@@ -179,10 +178,7 @@ def _events(entries: list[Any]) -> operator.Events:
 
 
 def _read_role(request: operator.SetRoleRequest) -> e.RoleConfigured:
-    try:
-        role = Role(check_name("role", request.role))
-    except PeerError as error:
-        raise InvalidInput(str(error)) from None
+    role = Role(check_name("role", request.role))
     weight = request.weight_milli if request.HasField("weight_milli") else None
     guarantee = dict(request.guarantee.amounts) if request.HasField("guarantee") else None
     limit = dict(request.limit.amounts) if request.HasField("limit") else None

@@ -11,8 +11,8 @@ from google.protobuf.message import DecodeError
 
 from offerer import clock
 from offerer.core import events as e
-from offerer.errors import OffererError, PeerError, Replaced, Unavailable
-from offerer.ids import DEFAULT_ROLE, FrameworkId, HostId, OfferId, Role, TaskId
+from offerer.errors import InvalidInput, OffererError, PeerError, Replaced, Unavailable
+from offerer.ids import DEFAULT_ROLE, FrameworkId, HostId, OfferId, Role, TaskId, check_name
 from offerer.master.loop import Loop
 from offerer.wire.outbox import Outbox, Overflow
 from offerer.master.peers import ExecutorPeer, FrameworkPeer
@@ -22,7 +22,6 @@ from offerer.wire.rpc_errors import abort
 
 REGISTER_WITHIN: Time = 10 * SECOND
 WRITTEN_WITHIN: Time = SECOND
-MAX_NAME = 253
 PER_TURN = 4
 """Messages of executors handled in one turn of the event loop: behind thousands of statuses, offers would be late."""
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -216,12 +215,12 @@ def read_host(message: codec.executor.FromExecutor) -> e.HostRegistered:
         raise PeerError("register: the first message of a stream must register the host")
     register = message.register
     _check_version(register.version)
-    check_name("register.host_id", register.host_id)
-    check_name("register.name", register.name)
+    _check_name("register.host_id", register.host_id)
+    _check_name("register.name", register.name)
     host_id = HostId(register.host_id)
     held = [
         e.HeldTask(
-            FrameworkId(check_name("register.tasks.framework_id", task.framework_id)),
+            FrameworkId(_check_name("register.tasks.framework_id", task.framework_id)),
             codec.read_resources(task.resources),
             codec.read_status(task.status, host_id),
         )
@@ -290,8 +289,8 @@ def read_framework(message: codec.framework.FromFramework) -> e.FrameworkRegiste
     register = message.register
     _check_version(register.version)
     return e.FrameworkRegistered(
-        FrameworkId(check_name("register.framework_id", register.framework_id)),
-        (Role(check_name("register.role", register.role or DEFAULT_ROLE)),),
+        FrameworkId(_check_name("register.framework_id", register.framework_id)),
+        (Role(_check_name("register.role", register.role or DEFAULT_ROLE)),),
         max(0, register.failover_timeout),
         {TaskId(task.task_id): HostId(task.host_id) for task in register.tasks},
     )
@@ -328,9 +327,8 @@ def _check_version(version: int) -> None:
         )
 
 
-def check_name(field: str, name: str) -> str:
-    """The name itself. Raises `PeerError` for one that cannot be."""
-    if not name or len(name) > MAX_NAME or not name.isprintable() or any(c in name for c in "/\\ "):
-        wanted = f"1 to {MAX_NAME} printable characters without '/', '\\' or space"
-        raise PeerError(f"{field}: {name[:80]!r} must be {wanted}")
-    return name
+def _check_name(field: str, name: str) -> str:
+    try:
+        return check_name(field, name)
+    except InvalidInput as error:
+        raise PeerError(str(error)) from None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
+from offerer.client.decisions import decided
 from offerer.client.views import Views
 from offerer.core import events as e
 from offerer.core import outputs as o
 from offerer.errors import InvalidInput
 from offerer.framework import Decision, Decline, Demand, Framework, Kill, Launch, Revive, Suppress, Wake
-from offerer.ids import FrameworkId, HostId, OfferId, TaskId
+from offerer.ids import FrameworkId, HostId, OfferId, Role, TaskId
 from offerer.sim.master import SimMaster
 from offerer.sim.network import RETRY, Network, Stream
 from offerer.sim.world import Timer, World
@@ -23,8 +23,6 @@ class SimFramework:
     def __init__(
         self, world: World, network: Network, master: SimMaster, plugin: Framework, *, heir: bool = False
     ) -> None:
-        if not plugin.name:
-            raise InvalidInput(f"{type(plugin).__name__}.name: it is empty; give the framework a name")
         if type(plugin).serve is not Framework.serve:
             raise InvalidInput(
                 f"framework {plugin.name}: it has a coroutine of its own (serve), which needs a real event loop; "
@@ -71,7 +69,7 @@ class SimFramework:
             return
         self._stream = stream
         believed = dict(self._views.believed())
-        stream.up(e.FrameworkRegistered(self.id, (self.plugin.role,), self.plugin.failover_timeout, believed))
+        stream.up(e.FrameworkRegistered(self.id, (Role(self.plugin.role),), self.plugin.failover_timeout, believed))
 
     def stop(self) -> None:
         """Its process ends without a word; the master notices when another one registers under its name."""
@@ -93,25 +91,25 @@ class SimFramework:
             self.received += len(output.offers)
             for offer in output.offers:
                 self._offers[offer.id] = offer.host_id
-            self._do(plugin.on_offers(now, output.offers))
+            self._do(decided("on_offers", plugin.on_offers(now, output.offers)))
         elif type(output) is o.ForwardStatuses:
             strays = self._views.strays(output.statuses)
             news = [status for status in output.statuses if self._views.news(status)]
             if news:
                 self._note(news)
-                self._do(plugin.on_statuses(now, news))
+                self._do(decided("on_statuses", plugin.on_statuses(now, news)))
             self._do(map(Kill, strays))
             self._acknowledge(output.statuses)
         elif type(output) is o.RescindOffers:
             for offer_id in output.offer_ids:
                 self._offers.pop(offer_id, None)
-            self._do(plugin.on_rescinded(now, output.offer_ids))
+            self._do(decided("on_rescinded", plugin.on_rescinded(now, output.offer_ids)))
         elif type(output) is o.ConfirmFramework:
             self._registered = True
             self._offers.clear()
             strays, known = self._views.strays(output.tasks), self._views.snapshot(output.tasks)
             self._note(known)
-            self._do(plugin.on_registered(now, known))
+            self._do(decided("on_registered", plugin.on_registered(now, known)))
             self._do(map(Kill, strays))
             self._acknowledge(output.tasks)
             if self._wake_at is not None and self._timer is None:
@@ -139,8 +137,8 @@ class SimFramework:
 
     # -- what the plug-in says ---------------------------------------------------------------------------------------
 
-    def _do(self, decisions: Iterable[Decision] | None) -> None:
-        for decision in decisions or ():
+    def _do(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
             if isinstance(decision, Wake):
                 self._wake(decision.at)
             elif self._registered:  # else the registration to come says it all
@@ -160,9 +158,8 @@ class SimFramework:
             return e.DemandStated(self.id, decision)
         if isinstance(decision, Suppress):
             return e.OffersSuppressed(self.id)
-        if isinstance(decision, Revive):
-            return e.OffersRevived(self.id)
-        raise TypeError(f"{decision!r} is not a decision; return Launch, Decline, Kill, Demand, …")
+        assert isinstance(decision, Revive)
+        return e.OffersRevived(self.id)
 
     def _launch(self, launch: Launch) -> e.OffersAccepted:
         host_id = next((self._offers[each] for each in launch.offers if each in self._offers), HostId(""))
@@ -186,4 +183,4 @@ class SimFramework:
         self._timer = None
         if self._registered:  # else after the registration to come
             self._wake_at = None
-            self._do(self.plugin.on_tick(self._world.now))
+            self._do(decided("on_tick", self.plugin.on_tick(self._world.now)))

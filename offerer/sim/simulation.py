@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from offerer.client.decisions import check_framework
 from offerer.core import Settings
 from offerer.core import events as e
 from offerer.errors import InvalidInput, NotFound
 from offerer.framework import Framework
-from offerer.ids import FrameworkId, Role
+from offerer.ids import FrameworkId, Role, check_name
 from offerer.resources import Resources
 from offerer.sim import checks
 from offerer.sim.frameworks import SimFramework
@@ -58,6 +59,7 @@ class Simulation:
 
     def run(self, plugin: Framework) -> SimFramework:
         """A framework, connecting now. One of the same name that runs ends, and this one takes its tasks over."""
+        check_framework(plugin)
         before = self.frameworks.get(FrameworkId(plugin.name))
         framework = SimFramework(self.world, self.network, self.master, plugin, heir=before is not None)
         if framework.id in self.hosts:
@@ -77,7 +79,7 @@ class Simulation:
         limit: Mapping[str, int] | None = None,
     ) -> None:
         """Set a role's weight (thousandths), guarantee and limit."""
-        self.master.feed(e.RoleConfigured(Role(role), weight, guarantee, limit))
+        self.master.feed(e.RoleConfigured(Role(check_name("role", role)), weight, guarantee, limit))
 
     # -- what happens ------------------------------------------------------------------------------------------------
 

@@ -186,7 +186,9 @@ def test_probes_are_answered() -> None:
     class Probed(Framework):
         name = "probed"
 
-        def on_offers(self, now: int, offers: Sequence[Offer]) -> list[Launch]:
+        def on_offers(self, now: int, offers: Sequence[Offer]) -> list[Launch | Decline]:
+            if not offers[0].resources.contains(ONE):
+                return [Decline([offers[0].id])]
             ill = ContainerSpec(liveness=probe, labels={"fake.unhealthy": "no answer"})
             specs = {"well": ContainerSpec(readiness=probe), "ill": ill}
             half = Resources.of(cpus=0.5, memory="512MiB")
