@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from offerer import SECOND, InvalidInput, Resources
+from offerer import SECOND, FrameworkId, InvalidInput, Resources, TaskId, TaskState
 from offerer.cli.main import main
 from offerer.core import tasks as core_tasks
+from offerer.sim import SimulationFailed
 from offerer.sim.run import Run
 from offerer.sim.scenario import Scenario, load
 from offerer.sim.trace import read_trace
@@ -390,3 +391,20 @@ def test_times(text: str | int, time: int) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="is not a time"):
         duration(text)
+
+
+def test_a_cluster_where_tasks_come_and_go_all_the_time_is_settled_even_if_news_takes_a_second(tmp_path: Path) -> None:
+    file = tmp_path / "busy.yaml"
+    file.write_text(
+        "hosts: [{count: 4, cpus: 16, memory: 64GiB}]\n"
+        "frameworks: [{name: f, tasks: [{cpus: 1, run_for: 2s, every: 100ms, times: 1195}]}]\n"
+        "network: {latency: 300ms, jitter: 1s}\n"
+        "lasts: 60s\n"
+        "calm: 60s\n"
+    )
+    run = Run(load(file), file)
+    run.run()
+    framework = run.simulation.frameworks[FrameworkId("f")]
+    framework.states[TaskId("ghost")] = TaskState.RUNNING
+    with pytest.raises(SimulationFailed, match="f takes ghost to be RUNNING, the master has no such task"):
+        run.simulation.check_settled(10)
