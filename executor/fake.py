@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import signal
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from typing import Protocol
 
 from executor.health import Check
@@ -166,11 +167,11 @@ class FakeRuntime:
     def _start_as_scripted(self, task: Task, done: Callable[[Outcome], None]) -> None:
         labels = task.spec.labels
         try:
-            delay = float(labels.get("fake.start_after", "0"))
-            run_for = float(labels["fake.run_for"]) if "fake.run_for" in labels else None
-            exit_code = int(labels.get("fake.exit_code", "0"))
+            delay = _seconds(labels, "fake.start_after") or 0.0
+            run_for = _seconds(labels, "fake.run_for")
+            exit_code = _exit_code(labels)
         except ValueError as error:
-            done(Outcome(Verdict.FAILED, Reason.INVALID_SPEC, f"spec.labels of the fake runtime: {error}"))
+            done(Outcome(Verdict.FAILED, Reason.INVALID_SPEC, f"spec.labels.{error}"))
             return
 
         def start() -> None:
@@ -204,3 +205,24 @@ class FakeRuntime:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
+
+
+def _seconds(labels: Mapping[str, str], name: str) -> float | None:
+    text = labels.get(name)
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{name}: {text!r} must be a number of seconds without a unit, such as 2.5")
+    return seconds
+
+
+def _exit_code(labels: Mapping[str, str]) -> int:
+    text = labels.get("fake.exit_code", "0")
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"fake.exit_code: {text!r} must be a whole number, such as 1") from None

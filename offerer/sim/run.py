@@ -11,7 +11,6 @@ from offerer.client.loading import explain, load_framework
 from offerer.errors import InvalidInput, OffererError
 from offerer.framework import Framework
 from offerer.ids import DEFAULT_ROLE, Role
-from offerer.sim.checks import SimulationFailed
 from offerer.sim.network import Weather
 from offerer.sim.report import Report, Sample, summarize
 from offerer.sim.scenario import Fault, Plugin, Scenario
@@ -19,7 +18,7 @@ from offerer.sim.simulation import Simulation
 from offerer.sim.trace import read_trace
 from offerer.sim.workload import Arrival, Batch
 from offerer.sim.world import START
-from offerer.types import SECOND, Time
+from offerer.types import Time
 
 _LOOKS: Final = 10  # a launch or an end may be on its way just when we look whether all is settled
 
@@ -60,7 +59,7 @@ class Run:
             raise InvalidInput(f"{file}: {where}: {error}") from None
 
     def run(self) -> Report:
-        """All of it. Raises `SimulationFailed` where something may not be, and whatever a plug-in raises."""
+        """All of it. Raises `offerer.sim.SimulationFailed`, and whatever a plug-in raises."""
         self._advance_with_faults()
         self._calm_down()
         return summarize(self.simulation, self.plugins, self.samples)
@@ -112,13 +111,7 @@ class Run:
         for name in sorted(simulation.network.cut_off):
             simulation.heal(name)
         simulation.advance(self.scenario.calm)
-        for look in range(_LOOKS):
-            try:
-                return simulation.check_settled()
-            except SimulationFailed:
-                if look == _LOOKS - 1:
-                    raise
-            simulation.advance(SECOND // 7)
+        simulation.check_settled(_LOOKS)
 
 
 def _plugin(framework: Plugin, scenario: Scenario, directory: Path) -> Framework:

@@ -159,7 +159,7 @@ class Simulation:
             raise checks.failure(str(error), self.world, self.replay) from None
 
     def check_settled(self, looks: int = 1) -> None:
-        """Raise `SimulationFailed` where something is not as it must be once nothing has gone wrong for a while.
+        """Raise `SimulationFailed` where something is not as it must be once nothing went wrong for a while.
 
         With several looks, only what is wrong at all of them, a round trip after one another: while tasks come and go,
         some news is always on its way.

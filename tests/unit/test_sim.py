@@ -330,12 +330,14 @@ class Once(Framework):
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.labels: dict[str, str] = {}
+        self.message = ""
 
     def on_offers(self, now: int, offers: Sequence[Offer]) -> list[Launch | Decline]:
         if self.told:
             return [Decline([offer.id for offer in offers])]
         self.told.append("launched")
-        spec = ContainerSpec().to_bytes()
+        spec = ContainerSpec(labels=self.labels).to_bytes()
         return [Launch([offers[0].id], [TaskInfo(TaskId("t"), ONE, spec)])]
 
     def on_registered(self, now: int, tasks: Sequence[TaskStatus]) -> None:
@@ -343,6 +345,7 @@ class Once(Framework):
 
     def on_statuses(self, now: int, statuses: Sequence[TaskStatus]) -> None:
         self.told += [status.state.name for status in statuses]
+        self.message = statuses[-1].message
 
 
 def test_a_task_that_comes_back_with_its_removed_host_is_stopped() -> None:
@@ -411,3 +414,16 @@ def test_arrivals_of_one_time_have_an_order_by_their_exact_size() -> None:
     sizes = [Resources(1000, 1 << 30), Resources(1000, (1 << 30) + 1)]
     arrivals = [Arrival(START, 1, size, SECOND) for size in sizes]
     assert list(batch(*arrivals)._to_come) == list(batch(*reversed(arrivals))._to_come)
+
+
+@pytest.mark.parametrize(
+    ("label", "value"), [("run_for", "inf"), ("run_for", "10s"), ("start_after", "-1"), ("exit_code", "x")]
+)
+def test_a_wrong_label_of_the_fake_runtime_is_named(label: str, value: str) -> None:
+    simulation, plugin = Simulation(), Once()
+    plugin.labels = {f"fake.{label}": value}
+    simulation.add_host("host", ONE)
+    simulation.run(plugin)
+    simulation.advance(SECOND)
+    assert plugin.told == ["launched", "ERROR"]
+    assert f"spec.labels.fake.{label}: {value!r} must be" in plugin.message
