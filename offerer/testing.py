@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -25,8 +25,10 @@ from offerer.types import SECOND, TaskStatus
 if TYPE_CHECKING:
     from executor.daemon import Executor
     from executor.fake import FakeRuntime
-    from offerer.core.state import State, Task
-    from offerer.master.journal import Entry
+    from offerer.client import Client
+    from offerer.core.state import Host, State, Task
+    from offerer.ids import FrameworkId, TaskId
+    from offerer.master.journal import Entry, Journal
     from offerer.master.server import Master
 
 F = TypeVar("F", bound=Framework)
@@ -37,14 +39,21 @@ _POLL: Final = 0.01
 _LIVE_HEARTBEAT: Final = SECOND // 2
 _LIVE_UNREACHABLE: Final = 2 * SECOND
 _CHECK_EVERY: Final = 10  # steps
+_KEEP: Final = 1_000_000  # events
+
+Amounts = Mapping[str, float | str]
+"""As people write them: ``{"cpus": 4, "memory": "8GiB"}``."""
 
 
-class ClusterFixture(Protocol):
+class Cluster(Protocol):
     """What both fixtures can do. Times are ``"30s"``, ``"1h30m"`` or seconds."""
 
     @property
     def events(self) -> list[Entry]:
-        """All that happened, as ``offerer events`` words it: each with `at` (µs), `kind` and `fields`."""
+        """What happened, as ``offerer events`` words it: each with `at` (µs), `kind` and `fields`.
+
+        The last million; of a live cluster the last 10,000.
+        """
 
     def add_hosts(
         self,
@@ -59,7 +68,12 @@ class ClusterFixture(Protocol):
         """So many equal hosts with these attributes; returns their names, ``host-1`` and on."""
 
     def run(self, framework: F) -> F:
-        """Connect a framework; returns it."""
+        """Connect a framework; returns it. One of the same name that runs is cut off, and this one takes over."""
+
+    def configure_role(
+        self, name: str, weight: float | None = None, guarantee: Amounts | None = None, limit: Amounts | None = None
+    ) -> None:
+        """Set weight and quota of a role, as ``offerer role set`` does. What is not given stays as it is."""
 
     def advance(self, time: str | float) -> None:
         """Let time pass."""
@@ -79,25 +93,34 @@ class ClusterFixture(Protocol):
     def end_task(self, task_id: str, exit_code: int = 0) -> None:
         """A running task ends by itself."""
 
-    def tasks(self, name: str) -> list[TaskStatus]:
-        """The latest status of the tasks of the framework of this name, or of all tasks ``name…`` where none is so
-        named; those that ended and were acknowledged are forgotten."""
+    def tasks(self, name: str, *, ended: bool = False) -> list[TaskStatus]:
+        """The latest status of each task of the framework of this name, or, where none is so named, of all tasks whose
+        id is `name` or begins with it and goes on with neither a letter nor a digit.
+
+        With `ended` also of those that ended, as far back as `events` goes, in the order of their ends.
+        """
 
     def assert_running(self, name: str, count: int) -> None:
         """Fail unless just so many of the `tasks` of this name run (a live cluster is given 10 s to get there)."""
 
 
-def _tasks(state: State, name: str) -> list[TaskStatus]:
+def _tasks(state: State, journal: Journal, name: str, *, ended: bool = False) -> list[TaskStatus]:
     """By framework, or else by the beginning of the id up to a character that is no letter or digit."""
-    for framework in state.frameworks.values():
-        if framework.id == name:
-            return [_as_told(task) for task in framework.tasks.values()]
-    return [
-        _as_told(task)
-        for framework in state.frameworks.values()
-        for task_id, task in framework.tasks.items()
-        if task_id.startswith(name) and not task_id[len(name) : len(name) + 1].isalnum()
-    ]
+    found = {(framework.id, id): _as_told(task) for framework in state.frameworks.values()
+             for id, task in framework.tasks.items()}  # fmt: skip
+    known = set(state.frameworks)
+    if ended:
+        over: dict[tuple[FrameworkId, TaskId], TaskStatus] = {}
+        for framework_id, status in journal.statuses():
+            over.pop((framework_id, status.task_id), None)
+            if status.state.terminal:
+                over[framework_id, status.task_id] = status
+        known.update(framework_id for framework_id, _ in over)
+        found = {**{key: status for key, status in over.items() if key not in found}, **found}
+    if name in known:
+        return [status for key, status in found.items() if key[0] == name]
+    start = len(name)
+    return [each for key, each in found.items() if key[1].startswith(name) and not key[1][start : start + 1].isalnum()]
 
 
 def _as_told(task: Task) -> TaskStatus:
@@ -106,38 +129,85 @@ def _as_told(task: Task) -> TaskStatus:
     return as_told(task, task.status)
 
 
-def _wrong(state: State, name: str, count: int) -> str:
+def _wrong(state: State, journal: Journal, name: str, count: int) -> str:
     """Why the assertion does not hold; empty where it does."""
-    tasks = _tasks(state, name)
-    running = sum(task.state is TaskState.RUNNING for task in tasks)
+    running = sum(task.state is TaskState.RUNNING for task in _tasks(state, journal, name))
     if running == count:
         return ""
+    tasks = _tasks(state, journal, name, ended=True)
     others = [
         f"{task.task_id} is {task.state.name}" + (f" ({task.message})" if task.message else "")
         for task in tasks
         if task.state is not TaskState.RUNNING
     ]
-    hosts = [host for host in state.hosts.values() if host.offerable]
-    free = ", ".join(f"{host.name} has {host.free} free" for host in hosts[:5]) or "there is no host"
-    return f"{name}: {running} of {count} run; {'; '.join([*others[:5], free])}"
+    if not tasks and name not in state.frameworks:
+        there = ", ".join(sorted(state.frameworks)) or "none"
+        others.append(f"no framework is called {name!r}, nor a task; the frameworks are: {there}")
+    hosts = [_host_in_words(host) for host in list(state.hosts.values())[:5]] or ["there is no host"]
+    return f"{name}: {running} of {count} run; {'; '.join([*others[-5:], ', '.join(hosts)])}"
+
+
+def _host_in_words(host: Host) -> str:
+    from offerer.core.state import HostState
+
+    if host.offerable:
+        return f"{host.name} has {host.free} free"
+    return f"{host.name} is {host.availability.value if host.state is HostState.ACTIVE else host.state.value}"
 
 
 def _resources(cpus: float, memory: str | int, disk: str | int, gpus: int, ports: str) -> Resources:
     return Resources.of(cpus=cpus, memory=memory, disk=disk, gpus=gpus, ports=ports)
 
 
+def _check_hosts(count: int, attributes: Mapping[str, object]) -> None:
+    if type(count) is not int or count < 1:
+        raise InvalidInput(f"add_hosts: count: {count!r} must be a whole number from 1")
+    for name, value in attributes.items():
+        if not isinstance(value, str):
+            wanted = f"a string, as all attributes; write {str(value)!r}"
+            raise InvalidInput(f"add_hosts: {name}: {value!r} must be {wanted}")
+
+
+def _check_exit_code(exit_code: int) -> None:
+    if type(exit_code) is not int or not 0 <= exit_code <= 255:
+        raise InvalidInput(f"end_task: exit_code: {exit_code!r} must be a whole number from 0 to 255")
+
+
+def _thousandths(weight: float | None) -> int | None:
+    if weight is None:
+        return None
+    if not isinstance(weight, (int, float)) or not 0.001 <= weight <= 1e6:
+        raise InvalidInput(f"configure_role: weight: {weight!r} must be a number from 0.001 to 1000000")
+    return round(weight * 1000)
+
+
+def _amounts(field: str, amounts: Amounts | None) -> dict[str, int] | None:
+    """As the core has them; a zero that is given counts, unlike in `Resources`."""
+    if amounts is None:
+        return None
+    if not isinstance(amounts, Mapping):
+        raise InvalidInput(f'configure_role: {field}: {amounts!r} must be a mapping such as {{"cpus": 4}}')
+    counts: dict[str, Any] = {**amounts}
+    own: dict[str, Any] = {name: counts.pop(name) for name in ("cpus", "memory", "disk", "gpus") if name in counts}
+    try:
+        read = dict(Resources.of(**own, counts=counts).scalars())
+    except InvalidInput as error:
+        raise InvalidInput(f"configure_role: {field}: {error}") from None
+    return {name: read.get(name, 0) for name in amounts}
+
+
 # -- in virtual time ---------------------------------------------------------------------------------------------------
 
 
 class SimulatedCluster:
-    """See `ClusterFixture`. `simulation` is what it is made of: for partitions, bad weather, new masters."""
+    """See `Cluster`. `simulation` is what it is made of: for partitions, bad weather, new masters."""
 
     def __init__(self, seed: int = 1) -> None:
         from offerer.master.journal import Journal
         from offerer.sim import Simulation
 
         self.simulation = Simulation(seed, check_every=_CHECK_EVERY)
-        self._journal = Journal()
+        self._journal = Journal(_KEEP)
         self.simulation.master.observe = self._journal.record
 
     @property
@@ -154,6 +224,7 @@ class SimulatedCluster:
         ports: str = "31000-32000",
         **attributes: str,
     ) -> list[str]:
+        _check_hosts(count, attributes)
         total = _resources(cpus, memory, disk, gpus, ports)
         first = len(self.simulation.hosts) + 1
         return [
@@ -164,6 +235,12 @@ class SimulatedCluster:
     def run(self, framework: F) -> F:
         self.simulation.run(framework)
         return framework
+
+    def configure_role(
+        self, name: str, weight: float | None = None, guarantee: Amounts | None = None, limit: Amounts | None = None
+    ) -> None:
+        amounts = _amounts("guarantee", guarantee), _amounts("limit", limit)
+        self.simulation.configure_role(name, _thousandths(weight), *amounts)
 
     def advance(self, time: str | float) -> None:
         from offerer.sim.units import duration
@@ -183,18 +260,19 @@ class SimulatedCluster:
         self.simulation.undrain(name)
 
     def end_task(self, task_id: str, exit_code: int = 0) -> None:
+        _check_exit_code(exit_code)
         for host in self.simulation.hosts.values():
             for key in host.lifecycle.tasks if host.up else ():
                 if key[1] == task_id:
                     return host.runtime.end(key, exit_code)
         raise NotFound(f"no task {task_id!r} runs")
 
-    def tasks(self, name: str) -> list[TaskStatus]:
-        return _tasks(self.simulation.master.cluster.state, name)
+    def tasks(self, name: str, *, ended: bool = False) -> list[TaskStatus]:
+        return _tasks(self.simulation.master.cluster.state, self._journal, name, ended=ended)
 
     def assert_running(self, name: str, count: int) -> None:
-        wrong = _wrong(self.simulation.master.cluster.state, name, count)
-        assert not wrong, wrong
+        if wrong := _wrong(self.simulation.master.cluster.state, self._journal, name, count):
+            raise AssertionError(wrong)
 
 
 @pytest.fixture
@@ -209,7 +287,7 @@ def cluster() -> Iterator[SimulatedCluster]:
 
 
 class LiveCluster:
-    """See `ClusterFixture`. Everything runs in one event loop, in a thread of its own."""
+    """See `Cluster`. Everything runs in one event loop, in a thread of its own."""
 
     def __init__(self, directory: Path) -> None:
         self._loop = asyncio.new_event_loop()
@@ -217,7 +295,9 @@ class LiveCluster:
         self._thread.start()
         self._totals: dict[str, tuple[Resources, dict[str, str]]] = {}
         self._executors: dict[str, tuple[Executor, FakeRuntime, asyncio.Task[None]]] = {}
-        self._clients: list[asyncio.Task[None]] = []
+        self._clients: dict[str, tuple[Client, asyncio.Task[None]]] = {}
+        self._raised: list[BaseException] = []  # by plug-ins
+        self._told = False
         self._numbers = itertools.count(1)
         self._master: Master = self._call(self._start_master(directory))
 
@@ -235,6 +315,7 @@ class LiveCluster:
         ports: str = "31000-32000",
         **attributes: str,
     ) -> list[str]:
+        _check_hosts(count, attributes)
         total = _resources(cpus, memory, disk, gpus, ports)
         names = [f"host-{next(self._numbers)}" for _ in range(count)]
         for name in names:
@@ -244,14 +325,24 @@ class LiveCluster:
         return names
 
     def run(self, framework: F) -> F:
-        self._call(self._start_client(framework))
-        self._until(lambda: framework.name in self._master.cluster.state.frameworks, f"{framework.name} registered")
+        before = self._clients.pop(getattr(framework, "name", ""), None)
+        client = self._call(self._start_client(framework))
+        self._until(client.registered.is_set, f"{framework.name} registered")
+        if before is not None:
+            self._call(_cancelled([before[1]]))
         return framework
+
+    def configure_role(
+        self, name: str, weight: float | None = None, guarantee: Amounts | None = None, limit: Amounts | None = None
+    ) -> None:
+        amounts = _amounts("guarantee", guarantee), _amounts("limit", limit)
+        self._call(self._set_role(name, _thousandths(weight), *amounts))
 
     def advance(self, time: str | float) -> None:
         from offerer.sim.units import duration
 
         sleep(duration(time, "time") / SECOND)
+        self._raise()
 
     def kill_host(self, name: str) -> None:
         self._call(self._stop_executor(name))
@@ -270,23 +361,27 @@ class LiveCluster:
         self._call(self._set_availability(name, "active"))
 
     def end_task(self, task_id: str, exit_code: int = 0) -> None:
+        _check_exit_code(exit_code)
         self._call(self._end_task(task_id, exit_code))
 
-    def tasks(self, name: str) -> list[TaskStatus]:
-        return self._ask(lambda: _tasks(self._master.cluster.state, name))
+    def tasks(self, name: str, *, ended: bool = False) -> list[TaskStatus]:
+        return self._ask(lambda: _tasks(self._master.cluster.state, self._master.journal, name, ended=ended))
 
     def assert_running(self, name: str, count: int) -> None:
         deadline = monotonic() + _PATIENCE
-        while wrong := self._ask(lambda: _wrong(self._master.cluster.state, name, count)):
-            assert monotonic() < deadline, wrong
+        while wrong := self._ask(lambda: _wrong(self._master.cluster.state, self._master.journal, name, count)):
+            if monotonic() > deadline:
+                raise AssertionError(wrong)
             sleep(_POLL)
 
     def close(self) -> None:
-        """Stop everything."""
-        self._call(self._stop_all())
+        """Stop everything. Raises what a plug-in raised and no call has told of."""
+        asyncio.run_coroutine_threadsafe(self._stop_all(), self._loop).result(30)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        if not self._told:
+            self._raise()
 
     # -- in the loop's thread ----------------------------------------------------------------------------------------
 
@@ -327,19 +422,44 @@ class LiveCluster:
             raise NotFound(f"there is no host {name!r} up; there are {', '.join(self._executors) or 'none'}")
         await _cancelled([self._executors.pop(name)[2]])
 
-    async def _start_client(self, framework: Framework) -> None:
+    async def _start_client(self, framework: Framework) -> Client:
         from offerer.client import Client
 
-        self._clients.append(asyncio.create_task(Client(framework, [self._master.address]).run()))
+        client = Client(framework, [self._master.address])
+        client.plugin.raised = self._raised.append
+        self._clients[framework.name] = client, asyncio.create_task(client.run())
+        return client
 
     async def _set_availability(self, name: str, availability: str) -> None:
-        import grpc.aio
-
         from offerer.wire import codec
 
         request = codec.operator.SetAvailabilityRequest(host=name, availability=availability)
+        await self._operate(lambda operator: operator.SetAvailability(request))
+
+    async def _set_role(
+        self, name: str, weight: int | None, guarantee: dict[str, int] | None, limit: dict[str, int] | None
+    ) -> None:
+        from offerer.wire import codec
+
+        request = codec.operator.SetRoleRequest(
+            role=name,
+            weight_milli=weight,
+            guarantee=None if guarantee is None else codec.operator.Quota(amounts=guarantee),
+            limit=None if limit is None else codec.operator.Quota(amounts=limit),
+        )
+        await self._operate(lambda operator: operator.SetRole(request))
+
+    async def _operate(self, call: Callable[[Any], Any]) -> None:
+        import grpc.aio
+
+        from offerer.wire import codec
+        from offerer.wire.rpc_errors import from_rpc
+
         async with grpc.aio.insecure_channel(self._master.address) as channel:
-            await codec.OperatorStub(channel).SetAvailability(request)
+            try:
+                await call(codec.OperatorStub(channel))
+            except grpc.aio.AioRpcError as error:
+                raise from_rpc(error) from None
 
     async def _end_task(self, task_id: str, exit_code: int) -> None:
         for executor, runtime, _ in self._executors.values():
@@ -349,7 +469,9 @@ class LiveCluster:
         raise NotFound(f"no task {task_id!r} runs")
 
     async def _stop_all(self) -> None:
-        await _cancelled([*self._clients, *(running for _, _, running in self._executors.values())])
+        self._note_ended_clients()
+        clients = [running for _, running in self._clients.values()]
+        await _cancelled([*clients, *(running for _, _, running in self._executors.values())])
         await self._master.stop()
 
     def _offerable(self, name: str) -> bool:
@@ -358,16 +480,27 @@ class LiveCluster:
     # -- from the test's thread --------------------------------------------------------------------------------------
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+        answer = asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+        self._note_ended_clients()
+        self._raise()
+        return answer
 
     def _ask(self, question: Callable[[], T]) -> T:
         async def ask() -> T:
-            for client in self._clients:
-                if client.done():
-                    client.result()  # it ended by an error that would come again
             return question()
 
         return self._call(ask())
+
+    def _note_ended_clients(self) -> None:
+        """A client ends only by an error that would come again, or by what the plug-in's own coroutine raised."""
+        for _, running in self._clients.values():
+            if running.done() and not running.cancelled() and (error := running.exception()) is not None:
+                self._raised.append(error.__cause__ or error)
+
+    def _raise(self) -> None:
+        if self._raised:
+            self._told = True
+            raise self._raised[0]
 
     def _await_hosts(self, names: Sequence[str]) -> None:
         self._until(lambda: all(self._offerable(name) for name in names), f"{', '.join(names)} registered")

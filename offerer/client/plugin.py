@@ -40,6 +40,8 @@ class Plugin:
         self.framework = framework
         self.views = Views()
         self.outbox: Outbox[codec.framework.FromFramework] | None = None  # None: not registered now
+        self.raised: Callable[[Exception], None] | None = None
+        """Called with what the plug-in raises, for tests."""
         self._offers: dict[OfferId, HostId] = {}
         self._wake_at: Time | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -131,8 +133,10 @@ class Plugin:
         """Call a method of the plug-in and carry its decisions out. False where it raised."""
         try:
             self._do(decided(method.__name__, method(clock.now(), *args)))
-        except Exception:  # whatever a plug-in does wrong hurts only itself
+        except Exception as error:  # whatever a plug-in does wrong hurts only itself
             log.exception("framework %s: %s failed", self.framework.name, method.__name__)
+            if self.raised is not None:
+                self.raised(error)
             return False
         return True
 

@@ -57,6 +57,13 @@ class Journal:
                     if number > event_id:
                         yield Entry(number, at, kind, fields)
 
+    def statuses(self) -> Iterator[tuple[FrameworkId, TaskStatus]]:
+        """What is kept of all that frameworks were told of their tasks, oldest first."""
+        for _, _, _, happened in self._records:
+            if isinstance(happened, o.ForwardStatuses):
+                for status in happened.statuses:
+                    yield happened.framework_id, status
+
     def last_host_of(self, framework_id: FrameworkId, task_id: TaskId) -> HostId | None:
         """Where a task was launched, if that is still remembered."""
         for _, _, _, happened in reversed(self._records):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import sleep
 
 import pytest
 
 from examples.hello_framework import Hello
-from offerer import Decision, InvalidInput, Kill, NotFound, TaskState, TaskStatus
-from offerer.testing import LiveCluster, SimulatedCluster
+from offerer import Decision, Framework, InvalidInput, Kill, NotFound, Offer, TaskState, TaskStatus
+from offerer.testing import Cluster, LiveCluster, SimulatedCluster
 
 pytest_plugins = ["pytester"]
 
@@ -140,22 +141,144 @@ def test_the_same_over_real_grpc(live_cluster: LiveCluster) -> None:
         live_cluster.kill_host("host-9")
 
 
-def test_a_framework_that_cannot_register_fails_the_test(live_cluster: LiveCluster) -> None:
-    first = live_cluster.run(Hello())
-    other = type(first)()
-    live_cluster.run(other)  # under the same name: it takes over, and the first one ends
-    with pytest.raises(Exception, match="another process registered under this name"):
-        for _ in range(1000):
-            live_cluster.tasks("hello")
-            live_cluster.advance("10ms")
+class Raises(Framework):
+    """Raises over its first offers."""
+
+    name = "raises"
+
+    def on_offers(self, now: int, offers: Sequence[Offer]) -> None:
+        raise ValueError("what a pity")
+
+
+def test_what_a_framework_raises_fails_the_next_call(live_cluster: LiveCluster) -> None:
+    live_cluster.add_hosts(1)
+    with pytest.raises(ValueError, match="what a pity") as raised:
+        live_cluster.run(Raises())
+        live_cluster.assert_running("raises", 1)
+    assert "on_offers" in [entry.name for entry in raised.traceback]
+
+
+def test_what_a_framework_raises_fails_the_test_at_its_end(tmp_path: Path) -> None:
+    live = LiveCluster(tmp_path)
+    live.add_hosts(1)
+    live._call(live._start_client(Raises()))
+    while not live._raised:
+        sleep(0.01)
+    with pytest.raises(ValueError, match="what a pity"):
+        live.close()
+
+
+def test_a_framework_of_the_same_name_takes_over(cluster: SimulatedCluster) -> None:
+    take_over(cluster)
+
+
+def test_a_framework_of_the_same_name_takes_over_real_grpc(live_cluster: LiveCluster) -> None:
+    take_over(live_cluster)
+
+
+def take_over(cluster: Cluster) -> None:
+    cluster.add_hosts(1)
+    first = cluster.run(Hello(copies=3))
+    cluster.advance("200ms")
+    cluster.assert_running("hello", 3)
+    known = set(first.alive)
+    second = cluster.run(Hello(copies=3))
+    cluster.advance("200ms")
+    cluster.assert_running("hello", 3)
+    assert second.alive == known
+    cluster.end_task(min(known))
+    cluster.advance("200ms")
+    cluster.assert_running("hello", 3)
+    assert first.alive == known != second.alive
+
+
+def test_roles_are_configured_in_the_units_of_people(cluster: SimulatedCluster) -> None:
+    configure(cluster)
+    role = cluster.simulation.master.cluster.state.allocator.role("ci")
+    assert (role.weight, role.guarantee, role.limit) == (2000, {"cpus": 1500, "licences": 0}, {"memory": 8 << 30})
+
+
+def test_roles_are_configured_over_real_grpc(live_cluster: LiveCluster) -> None:
+    configure(live_cluster)
+    assert "role_configured" in [event.kind for event in live_cluster.events]
+
+
+def configure(cluster: Cluster) -> None:
+    cluster.configure_role("ci", weight=2)
+    cluster.configure_role("ci", guarantee={"cpus": 1.5, "licences": 0}, limit={"memory": "8GiB"})
+    for wrong, arguments in {
+        "weight: 0 must be": {"weight": 0},
+        "guarantee: cpus: 'x' is not a number": {"guarantee": {"cpus": "x"}},
+        "limit: resources: 'ports' is not a name": {"limit": {"ports": 1}},
+        "limit: 4 must be a mapping": {"limit": 4},
+    }.items():
+        with pytest.raises(InvalidInput, match=f"configure_role: {wrong}"):
+            cluster.configure_role("ci", **arguments)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="role: 'c i' must be"):
+        cluster.configure_role("c i", weight=1)
+
+
+def test_the_fixtures_check_what_they_are_given(cluster: SimulatedCluster) -> None:
+    check(cluster)
+
+
+def test_the_fixtures_check_what_they_are_given_over_real_grpc(live_cluster: LiveCluster) -> None:
+    check(live_cluster)
+
+
+def check(cluster: Cluster) -> None:
+    with pytest.raises(InvalidInput, match="add_hosts: count: -1 must be a whole number from 1"):
+        cluster.add_hosts(-1)
+    with pytest.raises(InvalidInput, match="add_hosts: zone: 3 must be a string, as all attributes; write '3'"):
+        cluster.add_hosts(1, zone=3)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="end_task: exit_code: 'x' must be a whole number from 0 to 255"):
+        cluster.end_task("t", exit_code="x")  # type: ignore[arg-type]
+    with pytest.raises(NotFound, match="there is no host 'x'"):
+        cluster.drain_host("x")
+    with pytest.raises(InvalidInput, match=r"Hello is a class; give an instance of it: Hello\(\)"):
+        cluster.run(Hello)
+    cluster.run(Hello())  # and all works as before
+
+
+def test_exit_codes_of_tasks_that_ended_can_be_seen(cluster: SimulatedCluster) -> None:
+    see_exit_codes(cluster)
+
+
+def test_exit_codes_of_tasks_that_ended_can_be_seen_over_real_grpc(live_cluster: LiveCluster) -> None:
+    see_exit_codes(live_cluster)
+
+
+def see_exit_codes(cluster: Cluster) -> None:
+    cluster.add_hosts(1)
+    cluster.run(Hello(copies=1))
+    cluster.advance("200ms")
+    cluster.assert_running("hello", 1)
+    (task,) = cluster.tasks("hello")
+    cluster.end_task(task.task_id, exit_code=3)
+    cluster.advance("200ms")
+    cluster.assert_running("hello", 1)
+    first, second = cluster.tasks("hello", ended=True)
+    assert (first.task_id, first.state, first.exit_code) == (task.task_id, TaskState.FAILED, 3)
+    assert [second] == cluster.tasks("hello")
+    assert cluster.tasks(task.task_id, ended=True) == [first]
+
+
+def test_hosts_that_are_not_offered_are_said_with_the_reason(cluster: SimulatedCluster) -> None:
+    cluster.add_hosts(2)
+    cluster.drain_host("host-1")
+    cluster.advance("1s")
+    cluster.kill_host("host-2")
+    cluster.advance("1m")
+    with pytest.raises(AssertionError, match="no framework is called 'x', .*: none; host-1 is draining, host-2 is un"):
+        cluster.assert_running("x", 1)
 
 
 def test_the_tutorial_works_as_it_is_written(pytester: pytest.Pytester) -> None:
     root = Path(__file__).parents[2]
     text = (root / "docs" / "TESTING.md").read_text()
-    tutorial = text.partition("```python\n")[2].partition("```")[0]
-    assert len([line for line in tutorial.splitlines() if line]) <= 11
-    pytester.makepyfile(test_tutorial=tutorial)
-    pytester.syspathinsert(root)
+    framework, test = (block.partition("```")[0] for block in text.split("```python\n")[1:])
+    assert framework in (root / "examples" / "hello_framework.py").read_text()
+    assert len([line for line in test.splitlines() if line]) <= 11
+    pytester.makepyfile(hello=framework, test_hello=test)
     result = pytester.runpytest_inprocess("-p", "offerer.testing", "-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(passed=1)
