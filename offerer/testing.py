@@ -36,6 +36,9 @@ T = TypeVar("T")
 
 _PATIENCE: Final = 10.0  # seconds that a live cluster gets to do what is asserted
 _POLL: Final = 0.01
+_ANSWERS_WITHIN: Final = 30.0
+_ENDS_WITHIN: Final = 5.0
+_MISTAKEN: Final = {"cpu": "cpus", "mem": "memory", "gpu": "gpus", "port": "ports"}
 _LIVE_HEARTBEAT: Final = SECOND // 2
 _LIVE_UNREACHABLE: Final = 2 * SECOND
 _CHECK_EVERY: Final = 10  # steps
@@ -163,6 +166,8 @@ def _check_hosts(count: int, attributes: Mapping[str, object]) -> None:
     if type(count) is not int or count < 1:
         raise InvalidInput(f"add_hosts: count: {count!r} must be a whole number from 1")
     for name, value in attributes.items():
+        if name in _MISTAKEN:
+            raise InvalidInput(f"add_hosts: {name}: {value!r} would be an attribute; write {_MISTAKEN[name]}")
         if not isinstance(value, str):
             wanted = f"a string, as all attributes; write {str(value)!r}"
             raise InvalidInput(f"add_hosts: {name}: {value!r} must be {wanted}")
@@ -208,6 +213,7 @@ class SimulatedCluster:
 
         self.simulation = Simulation(seed, check_every=_CHECK_EVERY)
         self._journal = Journal(_KEEP)
+        self._numbers = itertools.count(1)
         self.simulation.master.observe = self._journal.record
 
     @property
@@ -226,11 +232,8 @@ class SimulatedCluster:
     ) -> list[str]:
         _check_hosts(count, attributes)
         total = _resources(cpus, memory, disk, gpus, ports)
-        first = len(self.simulation.hosts) + 1
-        return [
-            self.simulation.add_host(f"host-{number}", total, attributes).name
-            for number in range(first, first + count)
-        ]
+        names = [f"host-{next(self._numbers)}" for _ in range(count)]
+        return [self.simulation.add_host(name, total, attributes).name for name in names]
 
     def run(self, framework: F) -> F:
         self.simulation.run(framework)
@@ -376,8 +379,10 @@ class LiveCluster:
 
     def close(self) -> None:
         """Stop everything. Raises what a plug-in raised and no call has told of."""
-        asyncio.run_coroutine_threadsafe(self._stop_all(), self._loop).result(30)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        try:
+            self._answer(self._stop_all())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
         if not self._told:
@@ -470,9 +475,16 @@ class LiveCluster:
 
     async def _stop_all(self) -> None:
         self._note_ended_clients()
-        clients = [running for _, running in self._clients.values()]
-        await _cancelled([*clients, *(running for _, _, running in self._executors.values())])
+        clients = {name: running for name, (_, running) in self._clients.items()}
+        for running in clients.values():
+            running.cancel()
+        if clients:
+            await asyncio.wait(clients.values(), timeout=_ENDS_WITHIN)
+        await _cancelled([running for _, _, running in self._executors.values()])
         await self._master.stop()
+        for name, running in clients.items():
+            if not running.done():
+                self._raised.append(Unavailable(f"framework {name}: its serve() does not end when it is cancelled"))
 
     def _offerable(self, name: str) -> bool:
         return any(host.name == name and host.offerable for host in self._master.cluster.state.hosts.values())
@@ -480,10 +492,17 @@ class LiveCluster:
     # -- from the test's thread --------------------------------------------------------------------------------------
 
     def _call(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        answer = asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(30)
+        answer = self._answer(coroutine)
         self._note_ended_clients()
         self._raise()
         return answer
+
+    def _answer(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_ANSWERS_WITHIN)
+        except TimeoutError:
+            blocks = "does a framework block, rather than await?"
+            raise Unavailable(f"live_cluster: no answer within {_ANSWERS_WITHIN:g} s: {blocks}") from None
 
     def _ask(self, question: Callable[[], T]) -> T:
         async def ask() -> T:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import sleep
@@ -9,7 +12,18 @@ from time import sleep
 import pytest
 
 from examples.hello_framework import Hello
-from offerer import Decision, Framework, InvalidInput, Kill, NotFound, Offer, TaskState, TaskStatus
+from offerer import (
+    Context,
+    Decision,
+    Framework,
+    InvalidInput,
+    Kill,
+    NotFound,
+    Offer,
+    TaskState,
+    TaskStatus,
+    Unavailable,
+)
 from offerer.testing import Cluster, LiveCluster, SimulatedCluster
 
 pytest_plugins = ["pytester"]
@@ -282,3 +296,39 @@ def test_the_tutorial_works_as_it_is_written(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(hello=framework, test_hello=test)
     result = pytester.runpytest_inprocess("-p", "offerer.testing", "-p", "no:cacheprovider", "-p", "no:asyncio")
     result.assert_outcomes(passed=1)
+
+
+def test_a_name_of_a_host_is_not_given_again(cluster: SimulatedCluster) -> None:
+    first, second = cluster.add_hosts(2)
+    cluster.advance("1s")
+    cluster.kill_host(first)
+    cluster.simulation.remove(first)
+    assert cluster.add_hosts(1) not in ([first], [second])
+
+
+def test_what_is_meant_as_a_resource_is_no_attribute(cluster: SimulatedCluster) -> None:
+    with pytest.raises(InvalidInput, match="mem: '1GiB' would be an attribute; write memory"):
+        cluster.add_hosts(1, mem="1GiB")
+
+
+class Deaf(Hello):
+    """Does not end."""
+
+    name = "deaf"
+
+    async def serve(self, context: Context) -> None:
+        context.ready()
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(1000)
+
+
+def test_a_framework_that_does_not_end_fails_the_test_and_leaves_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offerer.testing._ENDS_WITHIN", 0.1)
+    live = LiveCluster(tmp_path)
+    live.run(Deaf())
+    with pytest.raises(Unavailable, match=r"framework deaf: its serve\(\) does not end"):
+        live.close()
+    assert "live_cluster" not in {thread.name for thread in threading.enumerate()}
