@@ -146,7 +146,7 @@ def _plot(path: Path | None, rows: Sequence[Mapping[str, Any]]) -> None:
         for row in rows:
             curves.setdefault(f"{row['frameworks']} frameworks", []).append((row["hosts"], row[key]))
         parts.append(("hosts", title, curves))
-    draw(path, parts, log=True)
+    draw(path, parts, log="xy")
 
 
 if __name__ == "__main__":

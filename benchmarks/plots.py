@@ -30,20 +30,23 @@ def check_plot(path: Path | None) -> None:
         raise click.ClickException(str(error)) from None
 
 
-def draw(path: Path | None, parts: Sequence[tuple[str, str, Curves]], *, log: bool = False) -> None:
-    """One picture of several parts, each with the titles of its axes, x and y. With `log` both axes are logarithmic."""
+def draw(path: Path | None, parts: Sequence[tuple[str, str, Curves]], *, log: str = "", columns: int = 1) -> None:
+    """One picture of several parts, each with the titles of its axes, x and y. `log`: "x" or "xy" is logarithmic."""
     if path is None:
         return
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 3.2 * len(parts)), layout="constrained")
-    for axis, (x_title, y_title, curves) in zip(figure.subplots(len(parts), squeeze=False)[:, 0], parts, strict=True):
+    rows = -(-len(parts) // columns)
+    figure = Figure(figsize=(9, 3.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for axis, (x_title, y_title, curves) in zip(axes, parts, strict=False):
         for name, points in curves.items():
             axis.plot([x for x, _ in points], [y for _, y in points], marker="." if log else "", label=name)
         axis.set_xlabel(x_title)
         axis.set_ylabel(y_title)
-        if log:
+        if "x" in log:
             axis.set_xscale("log")
+        if "y" in log:
             axis.set_yscale("log")
         else:
             axis.set_ylim(bottom=0)
@@ -66,7 +69,10 @@ def draw_bars(path: Path | None, parts: Mapping[str, Mapping[str, float]]) -> No
 
 
 def _save(figure: Any, path: Path) -> None:
+    import matplotlib
+
     try:
-        figure.savefig(path, format="svg", metadata={"Date": None})
+        with matplotlib.rc_context({"svg.fonttype": "none"}):  # letters, not their outlines
+            figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
     except OSError as error:
         raise click.ClickException(f"--plot: {path}: {error.strerror}") from None

@@ -8,7 +8,7 @@ One curve for each, everything else as `placement` has it::
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ import click
 
 from benchmarks.measure import progress, report
 from benchmarks.placement import Load, measure
-from benchmarks.plots import Curve, check_plot, draw, plot_option
+from benchmarks.plots import check_plot, draw, plot_option
 
 _HOSTS: Final = (100, 300, 1000, 3000, 10_000)
 _TASKS: Final = (10_000, 30_000, 100_000, 300_000)
@@ -58,16 +58,18 @@ def main(axes: tuple[str, ...], at_most: int, rounds: int, plot_to: Path | None,
     check_plot(plot_to)
     result = {axis: curve(axis, at_most, rounds) for axis in axes or _AXES}
     report(result, as_json)
+    plot(plot_to, result)
 
-    def against(axis: str, **names: Callable[[dict[str, Any]], float]) -> dict[str, Curve]:
-        return {title: [(row[axis], of(row)) for row in result[axis]] for title, of in names.items()}
 
+def plot(path: Path | None, result: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Throughput and memory along each axis."""
     parts = []
-    for axis in result:
-        parts.append((axis, "tasks a second", against(axis, **{"": lambda row: row["tasks_per_second"]})))
-        memory = {"master": lambda row: row["master_rss_mib"], "all executors": lambda row: row["executor_rss_mib"]}
-        parts.append((axis, "memory (MiB)", against(axis, **memory)))
-    draw(plot_to, parts, log=True)
+    for axis, rows in result.items():
+        curves = {name: [(row[axis], row[name]) for row in rows] for name in _NOTED}
+        parts.append((axis, "tasks a second", {"": curves["tasks_per_second"]}))
+        memory = {"master": curves["master_rss_mib"], "all executors": curves["executor_rss_mib"]}
+        parts.append((axis, "memory (MiB)", memory))
+    draw(path, parts, log="x", columns=2)
 
 
 if __name__ == "__main__":

@@ -22,5 +22,5 @@ def test_curves_are_drawn(tmp_path):
     with pytest.raises(click.ClickException, match="there is no such directory"):
         check_plot(tmp_path / "nowhere" / "x.svg")
     check_plot(tmp_path / "x.svg")
-    draw(tmp_path / "x.svg", [("hosts", "seconds", {"a": [(1, 2), (3, 4)], "b": [(1, 1)]})], log=True)
+    draw(tmp_path / "x.svg", [("hosts", "seconds", {"a": [(1, 2), (3, 4)], "b": [(1, 1)]})], log="xy")
     assert (tmp_path / "x.svg").read_text().lstrip().startswith("<?xml")
