@@ -162,14 +162,13 @@ class Plugin:
             self._do([Kill(task_id)])
 
     def _launch(self, launch: Launch) -> None:
+        host_id = next((self._offers[each] for each in launch.offers if each in self._offers), HostId(""))
+        self.views.launched([task.task_id for task in launch.tasks], host_id)
         accept = codec.framework.Accept(offer_ids=launch.offers, refuse_for=launch.refuse_for)
         size = _BYTES
         for task in launch.tasks:
             codec.write_task(accept.tasks.add(), task)
             size += _BYTES + len(task.spec)
-        host_id = next((self._offers[each] for each in launch.offers if each in self._offers), HostId(""))
-        for task in launch.tasks:
-            self.views.launched(task.task_id, host_id)
         for offer_id in launch.offers:
             self._offers.pop(offer_id, None)
         self._message(size).accepts.append(accept)

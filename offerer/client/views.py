@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from offerer.errors import InvalidInput
@@ -28,12 +28,16 @@ class Views:
         self._alive: dict[TaskId, _View] = {}
         self._ended: OrderedDict[TaskId, None] = OrderedDict()  # a dict's first is found in time that grows
 
-    def launched(self, task_id: TaskId, host_id: HostId) -> None:
-        """The plug-in launches a task. Raises `InvalidInput` where it lives: a refusal would be taken for its end."""
-        if task_id in self._alive:
-            raise InvalidInput(f"Launch.tasks: task {task_id!r} has not ended; give each task an id of its own")
-        self._ended.pop(task_id, None)
-        self._alive[task_id] = _View(TaskState.STAGING, host_id, b"")
+    def launched(self, task_ids: Sequence[TaskId], host_id: HostId) -> None:
+        """The plug-in launches tasks. Raises `InvalidInput` where one lives: a refusal would be taken for its end."""
+        alive = self._alive
+        launched = dict.fromkeys(task_ids, _View(TaskState.STAGING, host_id, b""))
+        if len(launched) < len(task_ids) or not alive.keys().isdisjoint(launched):
+            again = next(each for each in task_ids if each in alive or task_ids.count(each) > 1)
+            raise InvalidInput(f"Launch.tasks: task {again!r} has not ended; give each task an id of its own")
+        for task_id in task_ids:
+            self._ended.pop(task_id, None)
+        alive.update(launched)
 
     def believe(self, task_id: TaskId, host_id: HostId) -> None:
         """The plug-in's own records say that this task is alive there."""

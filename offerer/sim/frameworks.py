@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+
 from offerer.client.decisions import decided
 from offerer.client.views import Views
 from offerer.core import events as e
@@ -163,12 +164,13 @@ class SimFramework:
 
     def _launch(self, launch: Launch) -> e.OffersAccepted:
         host_id = next((self._offers[each] for each in launch.offers if each in self._offers), HostId(""))
+        task_ids = [task.task_id for task in launch.tasks]
+        self._views.launched(task_ids, host_id)
         for offer_id in launch.offers:
             self._offers.pop(offer_id, None)
-        self.launched += len(launch.tasks)
-        for task in launch.tasks:
-            self._views.launched(task.task_id, host_id)
-            self.states.setdefault(task.task_id, TaskState.STAGING)
+        self.launched += len(task_ids)
+        for task_id in task_ids:
+            self.states.setdefault(task_id, TaskState.STAGING)
         return e.OffersAccepted(self.id, launch.offers, launch.tasks, launch.refuse_for)
 
     def _wake(self, at: Time) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from offerer import HostId, Reason, TaskId, TaskState, TaskStatus
+import pytest
+
+from offerer import HostId, InvalidInput, Reason, TaskId, TaskState, TaskStatus
 from offerer.client.views import Views
 
 RUNNING = TaskStatus(TaskId("t1"), TaskState.RUNNING, HostId("h1"), uuid=b"1")
@@ -18,11 +20,11 @@ def test_that_a_host_is_to_be_emptied_is_news_whenever_it_changes() -> None:
 
 def test_what_lives_although_it_was_said_to_have_ended_is_a_stray_and_no_news() -> None:
     views = Views()
-    views.launched(TaskId("t1"), HostId("h1"))
+    views.launched([TaskId("t1")], HostId("h1"))
     assert not views.strays([RUNNING]) and views.news(RUNNING)
     assert views.news(RUNNING._replace(state=TaskState.GONE, uuid=b"2"))
     assert views.strays([RUNNING]) == ["t1"] and not views.news(RUNNING) and not views.snapshot([RUNNING])
-    views.launched(TaskId("t1"), HostId("h1"))
+    views.launched([TaskId("t1")], HostId("h1"))
     assert not views.strays([RUNNING])
 
 
@@ -33,3 +35,12 @@ def test_after_a_reconnection_too() -> None:
     assert views.snapshot([RUNNING]) == [RUNNING]
     assert not views.news(again)
     assert views.news(again._replace(draining=True))
+
+
+def test_a_launch_with_a_task_that_lives_is_none_at_all() -> None:
+    views = Views()
+    views.launched([TaskId("t1")], HostId("h1"))
+    for again in (["t2", "t1"], ["t2", "t2"]):
+        with pytest.raises(InvalidInput, match=f"task '{again[1]}' has not ended"):
+            views.launched([TaskId(each) for each in again], HostId("h1"))
+    assert dict(views.believed()) == {"t1": "h1"}
