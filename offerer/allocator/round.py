@@ -30,7 +30,9 @@ class Round:
         self._roles = allocator.roles
         self._holds = allocator.holds
         self._headroom: Headroom | None = None
-        self._grants: dict[tuple[Claimant, HostLedger], Grant] = {}
+        self._grants: list[Grant] = []
+        self._guaranteed: dict[tuple[Claimant, HostLedger], Grant] = {}
+        """Of these, those to which stage 2 may add; within a stage nobody gets of a host twice."""
 
     def run(self) -> list[Grant]:
         """The grants, at most one for each framework and host."""
@@ -38,7 +40,7 @@ class Round:
             self._meet_guarantees()
         for host, takers in self._in_turn(self._wanting):
             self._share_out(host, takers)
-        return list(self._grants.values())
+        return self._grants
 
     def _in_turn(self, wanting: Collection[Claimant]) -> Iterator[tuple[HostLedger, Collection[Claimant] | None]]:
         if not wanting:
@@ -106,13 +108,15 @@ class Round:
         return demand is None or bool(demand.helped_by(host.name, host.attributes, amount))
 
     def _grant(self, claimant: Claimant, host: HostLedger, amount: Resources) -> None:
-        grant = self._grants.get((claimant, host))
+        grant = self._guaranteed.get((claimant, host)) if self._guaranteed else None
         if grant is None:
-            grant = self._grants[claimant, host] = Grant(claimant, host, amount)
+            grant = Grant(claimant, host, amount)
+            self._grants.append(grant)
         else:
             grant.amount = grant.amount + amount
         self._allocator.take(claimant, host, amount)
         if self._headroom is not None:
+            self._guaranteed[claimant, host] = grant
             self._headroom.taken(amount)
         if claimant.demand is not None:
             self._cover(claimant, grant)
