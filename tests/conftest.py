@@ -1,5 +1,7 @@
 """Options of the suite."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 # Without an option: quick, and the same examples every time. `pytest --hypothesis-profile thorough` looks further.
@@ -8,6 +10,12 @@ _ALWAYS = settings(deadline=None, suppress_health_check=_SLOW)
 settings.register_profile("quick", _ALWAYS, derandomize=True, max_examples=300, stateful_step_count=60)
 settings.register_profile("thorough", _ALWAYS, max_examples=5000, stateful_step_count=120)
 settings.load_profile("quick")
+
+
+def pytest_configure():
+    # A shell has what it starts in the background ignore Ctrl-C, and so would every command that the tests interrupt.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
