@@ -39,7 +39,7 @@ def _check_count(field: str, value: int, bits: int = 32) -> None:
 
 
 def _check_each(field: str, values: Collection[object], kind: type, wanted: str) -> None:
-    if not isinstance(values, (list, tuple)) and not isinstance(values, Collection):
+    if not isinstance(values, Collection):
         raise InvalidInput(f"{field}: {values!r} must be a list of {wanted}")
     if wrong := set(map(type, values)) - {kind}:
         raise InvalidInput(f"{field}: {wrong.pop().__name__} in {values!r:.200}; give a list of {wanted}")

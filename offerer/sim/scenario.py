@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from offerer.errors import InvalidInput
+from offerer.ids import check_name
 from offerer.resources import MIB, Resources, parse_bytes, parse_cpus, parse_ports
 from offerer.sim.units import duration, format_duration
 from offerer.sim.workload import Arrival
@@ -19,12 +20,11 @@ from offerer.types import SECOND, Time
 
 _MOST: Final = 100_000  # times of a fault or of tasks, and samples of a run: more is a slip, and takes hours
 _MOST_HOSTS: Final = 1_000_000
-_LONGEST_NAME: Final = 253  # what a master accepts
 KINDS: Final = ("crash", "partition", "drain", "cordon", "restart_master")
 """What a fault may be."""
 
 
-def _parsed(parse: Callable[[Any], Any]) -> BeforeValidator:
+def _read(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Reads a value as people write it. The name of the field, which the error begins with, is that of its path."""
 
     def read(value: Any) -> Any:
@@ -33,21 +33,13 @@ def _parsed(parse: Callable[[Any], Any]) -> BeforeValidator:
         except InvalidInput as error:
             raise ValueError(str(error).partition(": ")[2]) from None
 
-    return BeforeValidator(read)
+    return read
 
 
 def _ports(value: Any) -> tuple[tuple[int, int], ...]:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         raise InvalidInput(f"ports: {_shown(value)} is not a port or a range, for example 31000-32000")
     return parse_ports(str(value))
-
-
-def _name(value: str) -> str:
-    if not 0 < len(value) <= _LONGEST_NAME or not value.isprintable() or any(each in value for each in "/\\ "):
-        raise ValueError(
-            f"{value!r} must be 1 to {_LONGEST_NAME} printable characters without '/', '\\' or space"
-        )
-    return value
 
 
 def _above_nothing(value: int) -> int:
@@ -62,12 +54,12 @@ def _not_empty(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return value
 
 
-Duration = Annotated[int, _parsed(duration)]
+Duration = Annotated[int, BeforeValidator(_read(duration))]
 Interval = Annotated[Duration, AfterValidator(_above_nothing)]
-Size = Annotated[int, _parsed(lambda value: parse_bytes("size", value))]
-Cpus = Annotated[int, _parsed(parse_cpus)]
-Ports = Annotated[tuple[tuple[int, int], ...], _parsed(_ports)]
-Name = Annotated[str, AfterValidator(_name)]
+Size = Annotated[int, BeforeValidator(_read(lambda value: parse_bytes("size", value)))]
+Cpus = Annotated[int, BeforeValidator(_read(parse_cpus))]
+Ports = Annotated[tuple[tuple[int, int], ...], BeforeValidator(_read(_ports))]
+Name = Annotated[str, AfterValidator(_read(lambda value: check_name("name", value)))]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 
