@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.processes import ROOT
-
-_WITHIN = 240
-
-
-def run(name: str, *arguments: str) -> Any:
-    """What it says on standard output, read as one JSON object."""
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--json", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=_WITHIN, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def drawn(plot: Path) -> bool:
-    """Whether there is a picture."""
-    return "<svg" in plot.read_text()
+from tests.benchmarking import benchmark, drawn, run
 
 
 @pytest.fixture
@@ -100,11 +80,7 @@ def test_sim_50k_is_the_same_every_time(plot: Path) -> None:
     ],
 )
 def test_what_cannot_be_measured_is_refused(arguments: list[str], said: str) -> None:
-    environment = {**os.environ, "OFFERER_TRACES": "/nowhere"}
-    command = [sys.executable, "-m", f"benchmarks.{arguments[0]}", *arguments[1:]]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_WITHIN, check=False
-    )
+    done = benchmark(*arguments, OFFERER_TRACES="/nowhere")
     assert done.returncode and said in done.stderr and "Traceback" not in done.stderr
 
 
