@@ -215,15 +215,23 @@ def _cluster(executors: int) -> Iterator[tuple[_Process, _Process]]:
 
 
 @click.command()
-@click.option("--executors", default=1000, show_default=True, type=click.IntRange(1), help="Hosts, each a stream.")
-@click.option("--tasks", default=100_000, show_default=True, type=click.IntRange(1), help="Tasks to place.")
-@click.option("--frameworks", default=1, show_default=True, type=click.IntRange(1), help="They share the tasks.")
-@click.option("--batch", default=25, show_default=True, type=click.IntRange(1), help="Most tasks of one launch.")
 @click.option(
-    "--window", default=2000, show_default=True, type=click.IntRange(0),
+    "--executors", default=Load.executors, show_default=True, type=click.IntRange(1), help="Hosts, each a stream."
+)
+@click.option("--tasks", default=Load.tasks, show_default=True, type=click.IntRange(1), help="Tasks to place.")
+@click.option(
+    "--frameworks", default=Load.frameworks, show_default=True, type=click.IntRange(1), help="They share the tasks."
+)
+@click.option(
+    "--batch", default=Load.batch, show_default=True, type=click.IntRange(1), help="Most tasks of one launch."
+)
+@click.option(
+    "--window", default=Load.window, show_default=True, type=click.IntRange(0),
     help="Launched and not yet RUNNING at most; 0: no limit, which shows how long the queue gets.",
 )  # fmt: skip
-@click.option("--rate", default=0, type=click.IntRange(0), help="Launch so many a second instead of as many as go.")
+@click.option(
+    "--rate", default=Load.rate, type=click.IntRange(0), help="Launch so many a second instead of as many as go."
+)
 @click.option("--revive", is_flag=True, help="Measure from revive to offers of all idle hosts instead.")
 @plot_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")

@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from offerer.errors import InvalidInput
-from offerer.sim import plot
 
 Curve = list[tuple[float, float]]
 Curves = Mapping[str, Curve]
@@ -24,6 +23,8 @@ def check_plot(path: Path | None) -> None:
     """Before hours of measuring: that there will be a way to draw. Raises `click.ClickException`."""
     if path is None:
         return
+    from offerer.sim import plot  # with the simulator, which whoever draws nothing can do without
+
     try:
         plot.check_plot(path)
     except InvalidInput as error:
@@ -39,7 +40,9 @@ def draw(path: Path | None, parts: Sequence[tuple[str, str, Curves]], *, log: st
     rows = -(-len(parts) // columns)
     figure = Figure(figsize=(9, 3.2 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flat
-    for axis, (x_title, y_title, curves) in zip(axes, parts, strict=False):
+    for axis in axes[len(parts) :]:
+        axis.remove()
+    for axis, (x_title, y_title, curves) in zip(axes[: len(parts)], parts, strict=True):
         for name, points in curves.items():
             axis.plot([x for x, _ in points], [y for _, y in points], marker="." if log else "", label=name)
         axis.set_xlabel(x_title)

@@ -8,7 +8,7 @@ One curve for each, everything else as `placement` has it::
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,23 +19,20 @@ from benchmarks.measure import progress, report
 from benchmarks.placement import Load, measure
 from benchmarks.plots import check_plot, draw, plot_option
 
-_HOSTS: Final = (100, 300, 1000, 3000, 10_000)
-_TASKS: Final = (10_000, 30_000, 100_000, 300_000)
-_FRAMEWORKS: Final = (1, 3, 10, 30, 100)
-_AXES: Final[dict[str, tuple[tuple[int, ...], Callable[[Load, int], Load]]]] = {
-    "executors": (_HOSTS, lambda load, n: replace(load, executors=n)),
-    "tasks": (_TASKS, lambda load, n: replace(load, tasks=n)),
-    "frameworks": (_FRAMEWORKS, lambda load, n: replace(load, frameworks=n)),
+_AXES: Final[dict[str, tuple[int, ...]]] = {
+    "executors": (100, 300, 1000, 3000, 10_000),
+    "tasks": (10_000, 30_000, 100_000, 300_000),
+    "frameworks": (1, 3, 10, 30, 100),
 }
+"""Fields of a `Load`, and the points."""
 _NOTED: Final = ("tasks_per_second", "master_rss_mib", "executor_rss_mib")
 
 
 def curve(axis: str, at_most: int, rounds: int) -> list[dict[str, Any]]:
     """One row for each point: the axis, and the medians of what is noted."""
-    points, scaled = _AXES[axis]
     rows = []
-    for n in points:
-        load = scaled(Load(), n)
+    for n in _AXES[axis]:
+        load = Load(**{axis: n})
         load = replace(load, tasks=min(load.tasks, at_most, 500 * load.executors))
         measured = [measure(load) for _ in range(rounds)]
         row: dict[str, Any] = {axis: n, "tasks": load.tasks}
