@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import docker
 import pytest
 
+from executor.docker.runtime import DEFAULT_SECRETS
 from tests import engine as engines
 from tests.small_master import SmallMaster
 
@@ -41,8 +44,13 @@ async def master() -> AsyncIterator[SmallMaster]:
 
 @pytest.fixture
 def client(engine: engines.Engine) -> Iterator[docker.APIClient]:
-    """The engine's API; the containers of the test are removed after it."""
+    """The engine's API; the containers of the test are removed after it, with the secrets written for them."""
     with engine.client() as api:
         yield api
         for each in api.containers(all=True):
+            for bind in api.inspect_container(each["Id"])["HostConfig"]["Binds"] or ():
+                source = Path(bind.partition(":")[0])
+                if source.is_relative_to(DEFAULT_SECRETS):
+                    executors = source.relative_to(DEFAULT_SECRETS).parts[0]
+                    shutil.rmtree(DEFAULT_SECRETS / executors, ignore_errors=True)
             api.remove_container(each["Id"], force=True)
