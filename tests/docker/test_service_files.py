@@ -34,7 +34,7 @@ jobs:
         command:
           - sh
           - -c
-          - 'until pid=$(pidof httpd); do sleep 0.05; done; echo watching $pid;
+          - 'until pid=$(pidof httpd | tr " " "\\n" | sort -n | grep -m 1 .); do sleep 0.05; done; echo watching $pid;
             while kill -0 $pid 2>/dev/null; do sleep 0.05; done; echo gone; sleep 60'
       web:
         image: busybox:1
