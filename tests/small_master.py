@@ -129,6 +129,13 @@ class SmallMaster(codec.ExecutorsServicer):
         assert found is not None
         return found
 
+    async def acknowledged(self, task_id: str) -> None:
+        """Wait until the executor has taken the acknowledgements so far.
+
+        Messages come in order: it has taken them when it answers a question about a task, one that it knows.
+        """
+        await self.attach(task_id)
+
     async def attach_when_running(self, task_id: str, output: bytes) -> None:
         """Wait until the task wrote this."""
         await self.status(task_id, TaskState.RUNNING)

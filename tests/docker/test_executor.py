@@ -220,7 +220,7 @@ async def test_a_restarted_executor_adopts_what_runs_and_notices_what_happened_m
         assert json.loads(adopted.data)["container"] == containers["stays"]["Id"][:12]
         await master.kill("stopping", grace=600 * SECOND)
         assert (await master.status("stopping", TaskState.KILLED)).exit_code == 5
-        await master.attach("ends", tail=1)  # an answer: the acknowledgement, which went before the question, arrived
+        await master.acknowledged("ends")
     assert container_of(client, "stays")["State"]["Running"]
     master.statuses.clear()
     async with executor(master, engine, tmp_path):

@@ -259,7 +259,7 @@ async def test_kill_9_of_the_executor_stops_nothing_and_the_next_one_adopts(
         [work] = (state_dir / "tasks").glob("shop.stays.*/work")
         (work / "end").touch()
         assert (await master.status("stays", TaskState.FAILED)).exit_code == 5  # of a process that is not its child
-        await master.attach("ends")  # an answer: the acknowledgement, which went before the question, has arrived
+        await master.acknowledged("ends")
     master.statuses.clear()
     async with executor(master, state_dir):
         assert not (await master.registered(3)).tasks  # what was acknowledged is history
