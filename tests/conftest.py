@@ -16,8 +16,15 @@ def pytest_configure():
     # A shell has what it starts in the background ignore Ctrl-C, and so would every command that the tests interrupt.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_sessionstart(session):
+    def end(*_):
+        session.shouldstop = "SIGTERM"  # for a command run within a test, an interrupt is its own affair
+        raise KeyboardInterrupt
+
     # Whoever ends the suite wants what it started ended as well: engines and servers would hold their ports for ever.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, end)
 
 
 def pytest_addoption(parser):
